@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Which kernel runs: names, the environment, the choice. */
+#include "dispatch.h"
+
+#include "convpool_isas.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
+
+#include <ctype.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DECLARE(isa) extern const convpool_isa convpool_isa_##isa;
+CONVPOOL_ISAS(DECLARE)
+
+#define LIST(isa) &convpool_isa_##isa,
+const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
+
+/* The algorithm for a shape, by one rule for all ISAs, so that their results agree. */
+static const char *preferred_algorithm(const convpool_shape *shape) {
+    (void)shape;
+    return "direct";
+}
+
+/* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */
+static const char *match(const char *wanted, const convpool_isa *isa, const convpool_kernel *kernel) {
+    const char *names[] = {"", isa->name, kernel->algorithm, kernel->name};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(wanted, names[i]) == 0) return names[i];
+    return NULL;
+}
+
+convpool_status convpool_choose(const char *wanted, unsigned features, const convpool_shape *shape,
+                                convpool_choice *choice) {
+    convpool_status status = CONVPOOL_KERNEL_UNKNOWN;
+    if (wanted == NULL) wanted = "";
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        for (size_t i = 0; i < (*isa)->kernel_count; i++) {
+            const convpool_kernel *kernel = &(*isa)->kernels[i];
+            if (match(wanted, *isa, kernel) == NULL) continue;
+            if ((*isa)->needs & ~features) {
+                status = CONVPOOL_KERNEL_UNSUPPORTED;
+                break;
+            }
+            if (status != CONVPOOL_OK ||
+                (shape != NULL && strcmp(kernel->algorithm, preferred_algorithm(shape)) == 0))
+                *choice = (convpool_choice){*isa, kernel};
+            status = CONVPOOL_OK;
+        }
+        if (status == CONVPOOL_OK) break;
+    }
+    return status;
+}
+
+/* One line on stderr, for a value of CONVPOOL_KERNEL that no kernel here answers to. */
+static void complain(const char *value, convpool_status status) {
+    char shown[64], line[1024];
+    size_t length = 0;
+    for (; value[length] != 0 && length < sizeof shown - 1; length++)
+        shown[length] = isprint((unsigned char)value[length]) ? value[length] : '?';
+    shown[length] = 0;
+    size_t used = (size_t)snprintf(line, sizeof line, "convpool: CONVPOOL_KERNEL=%s%s: %s; supported here:", shown,
+                                   value[length] ? "..." : "", convpool_status_string(status));
+    const char *separator = " ";
+    convpool_kernel_info info;
+    for (size_t i = 0; convpool_kernel_get(i, &info) && used < sizeof line; i++)
+        if (info.supported) {
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", separator, info.name);
+            separator = ", ";
+        }
+    fprintf(stderr, "%s\n", line);
+}
+
+/* What CONVPOOL_KERNEL wants, "" for nothing: read once, by the first call that asks, which also complains
+ * where that cannot be had. Only static strings are kept: a name from the table, or one that is in no table. */
+static const char *environment(void) {
+    static _Atomic(const char *) kept;
+    const char *wanted = atomic_load_explicit(&kept, memory_order_relaxed);
+    if (wanted != NULL) return wanted;
+
+    const char *value = getenv("CONVPOOL_KERNEL");
+    if (value == NULL) value = "";
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL && wanted == NULL; isa++)
+        for (size_t i = 0; i < (*isa)->kernel_count && wanted == NULL; i++)
+            wanted = match(value, *isa, &(*isa)->kernels[i]);
+    if (wanted == NULL) wanted = "unknown";
+
+    const char *first = NULL;
+    if (!atomic_compare_exchange_strong(&kept, &first, wanted)) return first; /* another thread was first */
+    convpool_choice choice;
+    convpool_status status = convpool_choose(wanted, convpool_cpu_features(), NULL, &choice);
+    if (status != CONVPOOL_OK && *value != 0) complain(value, status);
+    return wanted;
+}
+
+convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice) {
+    if (wanted == NULL || *wanted == 0) wanted = environment();
+    return convpool_choose(wanted, convpool_cpu_features(), shape, choice);
+}
+
+size_t convpool_kernel_count(void) {
+    size_t count = 0;
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+        count += (*isa)->kernel_count;
+    return count;
+}
+
+bool convpool_kernel_get(size_t index, convpool_kernel_info *info) {
+    if (info == NULL) return false;
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        if (index < (*isa)->kernel_count) {
+            const convpool_kernel *kernel = &(*isa)->kernels[index];
+            const char *reason = convpool_cpu_reason((*isa)->needs, convpool_cpu_features());
+            *info = (convpool_kernel_info){kernel->name, (*isa)->name, kernel->algorithm, *reason == 0, reason};
+            return true;
+        }
+        index -= (*isa)->kernel_count;
+    }
+    return false;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What this CPU can do: the only file that knows cpu_features. A build without it (CONVPOOL_CPU_FEATURES is
+ * not defined) holds only kernels that every CPU of its architecture can run. */
+#include "dispatch.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifdef CONVPOOL_CPU_FEATURES
+#include <cpu_features/cpuinfo_x86.h>
+#endif
+
+/* The first of an ISA's needs that is not met is given as the reason. cpu_features reports AVX2 and AVX-512F
+ * only where the operating system saves their registers. */
+static const struct {
+    unsigned bit;
+    const char *name, *reason;
+} needs_table[] = {
+    {CONVPOOL_NEEDS_SSE2, "sse2", "the CPU has no SSE2"},
+    {CONVPOOL_NEEDS_AVX2, "avx2", "the CPU has no AVX2, or the operating system does not enable it"},
+    {CONVPOOL_NEEDS_FMA3, "fma3", "the CPU has no FMA3"},
+    {CONVPOOL_NEEDS_AVX512F, "avx512f", "the CPU has no AVX-512F, or the operating system does not enable it"},
+    {CONVPOOL_NEEDS_AVX512BW, "avx512bw", "the CPU has no AVX-512BW"},
+    {CONVPOOL_NEEDS_AVX512DQ, "avx512dq", "the CPU has no AVX-512DQ"},
+    {CONVPOOL_NEEDS_AVX512VL, "avx512vl", "the CPU has no AVX-512VL"},
+};
+enum { needs_count = sizeof needs_table / sizeof *needs_table };
+
+static unsigned ask(void) {
+    unsigned features = 0;
+#ifdef __SSE2__
+    features |= CONVPOOL_NEEDS_SSE2; /* the compiler already takes it for granted */
+#endif
+#ifdef CONVPOOL_CPU_FEATURES
+    X86Features x86 = GetX86Info().features;
+    if (x86.sse2) features |= CONVPOOL_NEEDS_SSE2;
+    if (x86.avx2) features |= CONVPOOL_NEEDS_AVX2;
+    if (x86.fma3) features |= CONVPOOL_NEEDS_FMA3;
+    if (x86.avx512f) features |= CONVPOOL_NEEDS_AVX512F;
+    if (x86.avx512bw) features |= CONVPOOL_NEEDS_AVX512BW;
+    if (x86.avx512dq) features |= CONVPOOL_NEEDS_AVX512DQ;
+    if (x86.avx512vl) features |= CONVPOOL_NEEDS_AVX512VL;
+#endif
+    return features;
+}
+
+unsigned convpool_cpu_features(void) {
+    /* Threads that come first together all ask, and get the same answer. */
+    static atomic_uint known;
+    const unsigned asked = 1u << 31;
+    unsigned features = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!features) {
+        features = ask() | asked;
+        atomic_store_explicit(&known, features, memory_order_relaxed);
+    }
+    return features & ~asked;
+}
+
+const char *convpool_cpu_reason(unsigned needs, unsigned features) {
+    for (size_t i = 0; i < needs_count; i++)
+        if (needs & ~features & needs_table[i].bit) return needs_table[i].reason;
+    return "";
+}
+
+void convpool_cpu_feature_names(unsigned features, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < needs_count; i++)
+        if (features & needs_table[i].bit && used < size)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", needs_table[i].name);
+}
+
+void convpool_cpu_name(char *text, size_t size) {
+    const char *name = "";
+#ifdef CONVPOOL_CPU_FEATURES
+    X86Info info = GetX86Info();
+    name = info.brand_string + strspn(info.brand_string, " ");
+#endif
+    snprintf(text, size, "%s", *name ? name : "unknown");
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What the library's parts, its tests and its tools share and users do not see. */
+#ifndef CONVPOOL_DISPATCH_H
+#define CONVPOOL_DISPATCH_H
+
+#include "convpool.h"
+#include "kernel.h"
+
+/* choose.c: the kernels of this build, best ISA first, ended by NULL. */
+extern const convpool_isa *const convpool_isas[];
+
+typedef struct convpool_choice {
+    const convpool_isa *isa;
+    const convpool_kernel *kernel;
+} convpool_choice;
+
+/* The choice as a pure function. wanted: NULL or "" for any, or an ISA, an algorithm or both. features: the
+ * CONVPOOL_NEEDS_... that the CPU meets. shape: what to choose the algorithm for; NULL where only the ISA
+ * matters. Returns CONVPOOL_OK, CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
+convpool_status convpool_choose(const char *wanted, unsigned features, const convpool_shape *shape,
+                                convpool_choice *choice);
+
+/* The same for this CPU, where nothing is wanted by CONVPOOL_KERNEL. */
+convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice);
+
+/* cpu.c: the CONVPOOL_NEEDS_... that this CPU and operating system meet, asked once. */
+unsigned convpool_cpu_features(void);
+
+/* Why a CPU with these features does not meet these needs; "" where it does. */
+const char *convpool_cpu_reason(unsigned needs, unsigned features);
+
+/* The names, separated by spaces, of those CONVPOOL_NEEDS_... that are in features. */
+void convpool_cpu_feature_names(unsigned features, char *text, size_t size);
+
+/* The CPU's own name for itself, or "unknown". */
+void convpool_cpu_name(char *text, size_t size);
+
+#endif

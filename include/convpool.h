@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * convpool: one layer of a convolutional neural network, fused into one pass, for one image at a time.
+ *
+ *     y[o, p, q] = ReLU( b[o] + max over i, j in {0, 1} of
+ *                               sum over c, u, v of  x[c, 2p+i+u, 2q+j+v] * w[o, c, u, v] )
+ *
+ * That is a 'valid' 2x2 convolution with stride 1, bias, 2x2 max-pooling with stride 2, and ReLU;
+ * pooling and ReLU can each be left out.
+ *
+ * Letters: C input channels, H x W input height and width, O output channels. The convolution has
+ * (H - 1) x (W - 1) outputs a channel; pooling halves both and drops an odd last row or column.
+ *
+ * Tensors are dense float32 in row-major order: images [channels][height][width], weights
+ * [O][C][2][2], bias [O]. They need the alignment of float. Memory and scratch need none.
+ *
+ * Threads: every function may be called from any number of threads at once. A layer is immutable
+ * once made, so threads may share it, each with its own output and scratch. The library starts no
+ * thread, takes no lock and has no set-up call. The first call that needs to know asks the CPU what it
+ * can do (some microseconds, up to about a millisecond under a hypervisor) and, where no kernel is named,
+ * reads the environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process.
+ *
+ * Errors: a call that is refused writes nothing, except that convpool_layer_create() and
+ * convpool_layer_create_in() set *layer to NULL. What is wrong is looked for in this order: pointers
+ * and enums, shape, kernel, memory size, overlap.
+ *
+ * Numbers: an output is NaN when an input or weight under its window is NaN; infinities come out as
+ * IEEE 754 arithmetic has them; ReLU gives +0 for every negative number and for -0. Denormal numbers are
+ * computed, not flushed. For one algorithm, the results of all kernels with fused multiply-add
+ * (avx2, avx512, neon) are identical bit for bit, and so are those of all without (scalar, sse2), up
+ * to the sign of a zero where there is no activation, and the payload of a NaN.
+ */
+#ifndef CONVPOOL_H
+#define CONVPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#if defined(__GNUC__) && !defined(_WIN32)
+#define CONVPOOL_API __attribute__((visibility("default")))
+#else
+#define CONVPOOL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CONVPOOL_VERSION_MAJOR 0
+#define CONVPOOL_VERSION_MINOR 1
+#define CONVPOOL_VERSION_PATCH 0
+
+/* The version of the library in use, such as "0.1.0". */
+CONVPOOL_API const char *convpool_version(void);
+
+/* What a call that can fail returns. */
+typedef enum convpool_status {
+    CONVPOOL_OK = 0,
+    CONVPOOL_INVALID_ARGUMENT,  /* a NULL pointer, a value outside an enum, rows beyond the output,
+                                   tensors that overlap */
+    CONVPOOL_INVALID_SHAPE,     /* a zero extent, an empty output, a size that overflows */
+    CONVPOOL_OUT_OF_MEMORY,     /* allocation failed, or convpool_layer_create_in() was given too little */
+    CONVPOOL_KERNEL_UNKNOWN,    /* no kernel of that name is built into this library */
+    CONVPOOL_KERNEL_UNSUPPORTED /* it is built in, but this CPU or operating system cannot run it */
+} convpool_status;
+
+/* A sentence without a final stop that explains `status`; never NULL. The string is static. */
+CONVPOOL_API const char *convpool_status_string(convpool_status status);
+
+/* How weights are laid over the input. */
+typedef enum convpool_filter {
+    CONVPOOL_CROSS_CORRELATION = 0, /* w[u][v] meets x[r + u][s + v]: PyTorch, ONNX, TensorFlow */
+    CONVPOOL_CONVOLUTION            /* w[u][v] meets x[r + 1 - u][s + 1 - v]: SciPy, Theano */
+} convpool_filter;
+
+typedef enum convpool_pool {
+    CONVPOOL_POOL_MAX_2X2 = 0, /* the maximum of each 2x2 window, stride 2, floor mode */
+    CONVPOOL_POOL_NONE
+} convpool_pool;
+
+typedef enum convpool_activation {
+    CONVPOOL_ACTIVATION_RELU = 0, /* max(x, 0) */
+    CONVPOOL_ACTIVATION_NONE
+} convpool_activation;
+
+/* What a layer is. Zero-initialise, then set what you need:
+ *     convpool_layer_spec spec = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32}; */
+typedef struct convpool_layer_spec {
+    size_t in_channels, in_height, in_width, out_channels; /* C, H, W, O */
+    convpool_filter filter;
+    convpool_pool pool;
+    convpool_activation activation;
+    const char *kernel; /* NULL or "": choose automatically, or as CONVPOOL_KERNEL says; else an ISA ("avx2"),
+                           an algorithm ("direct") or both ("avx2-direct"), in lower case. Read during the
+                           call only. */
+} convpool_layer_spec;
+
+/* A layer: the spec, the chosen kernel, and the weights packed for it. */
+typedef struct convpool_layer convpool_layer;
+
+/* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays:
+ * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
+ * convpool_layer_create() accepts. */
+#define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
+    ((size_t)1024 + ((size_t)(out_channels) + 15) * (80 * (size_t)(in_channels) + 4))
+#define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
+    ((size_t)65536 + 4608 * (size_t)(in_channels))
+
+/* The bytes that convpool_layer_create_in() needs for this spec; 0 where it would refuse the spec. */
+CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);
+
+/* Makes a layer and stores it in *layer; the caller owns it and ends it with convpool_layer_destroy().
+ *   weights  [O][C][2][2]
+ *   bias     [O], or NULL for none
+ * Both are copied and may be freed afterwards. Costs one allocation and one pass over the weights.
+ * Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (spec, weights or layer is NULL; a bad enum value),
+ * CONVPOOL_INVALID_SHAPE, CONVPOOL_KERNEL_UNKNOWN, CONVPOOL_KERNEL_UNSUPPORTED or CONVPOOL_OUT_OF_MEMORY. */
+CONVPOOL_API convpool_status convpool_layer_create(const convpool_layer_spec *spec, const float *weights,
+                                                   const float *bias, convpool_layer **layer);
+
+/* The same in memory of the caller's: allocates nothing. `memory`, at any alignment, must outlive the
+ * layer and may not be moved. Returns also CONVPOOL_OUT_OF_MEMORY where memory_size is less than
+ * convpool_layer_memory_size(), and CONVPOOL_INVALID_ARGUMENT where memory is NULL, or where the part of it
+ * that is needed overlaps weights or bias. */
+CONVPOOL_API convpool_status convpool_layer_create_in(const convpool_layer_spec *spec, const float *weights,
+                                                      const float *bias, void *memory, size_t memory_size,
+                                                      convpool_layer **layer);
+
+/* Frees what convpool_layer_create() allocated; nothing for one made by convpool_layer_create_in(). NULL is
+ * fine. No other thread may be using the layer. */
+CONVPOOL_API void convpool_layer_destroy(convpool_layer *layer);
+
+/* Stores the output's extents: channels O, height and width. A pointer may be NULL where its value is not
+ * wanted; where layer is NULL nothing is stored. */
+CONVPOOL_API void convpool_layer_output_shape(const convpool_layer *layer, size_t *channels, size_t *height,
+                                              size_t *width);
+
+/* Bytes of scratch memory that one running call needs, at any alignment; may be 0. 0 for NULL. */
+CONVPOOL_API size_t convpool_layer_scratch_size(const convpool_layer *layer);
+
+/* Bands that start at multiples of this many output rows repeat no arithmetic, see
+ * convpool_layer_run_rows(). At least 1; 0 for NULL. */
+CONVPOOL_API size_t convpool_layer_row_step(const convpool_layer *layer);
+
+/* The name of the kernel that was chosen, such as "avx2-direct". The string is static; "" for NULL. */
+CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
+
+/* Applies the layer to one image.
+ *   input    [C][H][W]
+ *   output   [O][height][width], see convpool_layer_output_shape()
+ *   scratch  convpool_layer_scratch_size() bytes; NULL is fine where that is 0. Its contents need not be
+ *            initialised and mean nothing afterwards.
+ * Allocates nothing, locks nothing, prints nothing. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for
+ * NULL, or where input, output and scratch are not disjoint. */
+CONVPOOL_API convpool_status convpool_layer_run(const convpool_layer *layer, const float *input, float *output,
+                                                void *scratch);
+
+/* Computes output rows [first_row, first_row + row_count) of every output channel and nothing else, so that
+ * a caller can split one image over threads, each with scratch of its own. input and output are the whole
+ * tensors, and overlap is judged on the whole. However an image is split, every bit of the result is the
+ * same. Zero rows are fine. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for NULL, rows beyond the
+ * output, or overlap. */
+CONVPOOL_API convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float *input,
+                                                     float *output, void *scratch, size_t first_row,
+                                                     size_t row_count);
+
+/* 2x2 max-pooling with stride 2 alone: input [channels][height][width], output [channels][height / 2]
+ * [width / 2]; an odd last row or column is dropped. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or
+ * overlap), CONVPOOL_INVALID_SHAPE (no channels, a side below 2, a size that overflows), or where
+ * CONVPOOL_KERNEL names none that can run, CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
+CONVPOOL_API convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height,
+                                                   size_t width, float *output);
+
+/* ReLU alone: output[i] = max(input[i], 0) for i < count; NaN stays NaN. output may equal input, but not
+ * overlap it otherwise. A count of 0 is fine, even with NULL. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT
+ * (NULL, or overlap), CONVPOOL_INVALID_SHAPE (the bytes overflow), or a kernel status as
+ * convpool_max_pool_2x2(). */
+CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, float *output);
+
+/* One kernel of this build. The strings are static. */
+typedef struct convpool_kernel_info {
+    const char *name;      /* "avx2-direct" */
+    const char *isa;       /* "avx2" */
+    const char *algorithm; /* "direct" */
+    bool supported;        /* on this CPU, under this operating system */
+    const char *reason;    /* why not, in words: "the CPU has no FMA3"; "" where supported */
+} convpool_kernel_info;
+
+/* How many kernels are built in, whether this CPU can run them or not. Other architectures' are not. */
+CONVPOOL_API size_t convpool_kernel_count(void);
+
+/* Describes kernel `index`, best first: by ISA, then by algorithm. Returns false, and writes nothing,
+ * where info is NULL or index is not below convpool_kernel_count(). Never reads CONVPOOL_KERNEL. */
+CONVPOOL_API bool convpool_kernel_get(size_t index, convpool_kernel_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What a kernel is. One constant table per ISA, in <isa>.c, is all that the rest of the library, the
+ * tests and the bench suite know of it. */
+#ifndef CONVPOOL_KERNEL_H
+#define CONVPOOL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A layer's shape, checked: no extent is 0 and no size that follows from it overflows. */
+typedef struct convpool_shape {
+    size_t channels, height, width;             /* the input */
+    size_t out_channels, out_height, out_width; /* the output, after pooling */
+    bool pool, relu;
+    bool flip; /* a true convolution: w[u][v] lies at position [1 - u][1 - v] */
+} convpool_shape;
+
+/* What a CPU may lack, as bits of convpool_isa.needs; dispatch/cpu.c finds out. */
+enum {
+    CONVPOOL_NEEDS_SSE2 = 1 << 0,
+    CONVPOOL_NEEDS_AVX2 = 1 << 1,
+    CONVPOOL_NEEDS_FMA3 = 1 << 2,
+    CONVPOOL_NEEDS_AVX512F = 1 << 3,
+    CONVPOOL_NEEDS_AVX512BW = 1 << 4,
+    CONVPOOL_NEEDS_AVX512DQ = 1 << 5,
+    CONVPOOL_NEEDS_AVX512VL = 1 << 6
+};
+
+/* One algorithm for the fused layer on one ISA. Sizes are in bytes. */
+typedef struct convpool_kernel {
+    const char *name;      /* "avx2-direct" */
+    const char *algorithm; /* "direct" */
+
+    /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
+     * bias may be NULL for none. */
+    size_t (*packed_size)(const convpool_shape *shape);
+    void (*pack)(const convpool_shape *shape, const float *weights, const float *bias, void *packed);
+
+    size_t (*scratch_size)(const convpool_shape *shape); /* for scratch at any alignment */
+    size_t (*row_step)(const convpool_shape *shape);     /* output rows that share arithmetic */
+
+    /* Computes output rows [first_row, first_row + row_count); the whole input and output are given. */
+    void (*run)(const convpool_shape *shape, const void *packed, const float *input, float *output,
+                void *scratch, size_t first_row, size_t row_count);
+} convpool_kernel;
+
+enum { CONVPOOL_ALIGNMENT = 64 };
+
+/* One instruction set: its kernels, best first, and the stages on their own. */
+typedef struct convpool_isa {
+    const char *name;
+    unsigned needs; /* CONVPOOL_NEEDS_...; 0 where every CPU of the architecture will do */
+    const convpool_kernel *kernels;
+    size_t kernel_count;
+    void (*max_pool_2x2)(const float *input, size_t channels, size_t height, size_t width, float *output);
+    void (*relu)(const float *input, size_t count, float *output);
+} convpool_isa;
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#include "vector_scalar.h"
+
+#include "direct.h"
+#include "stages.h"
+
+static const convpool_kernel kernels[] = {
+    DIRECT_KERNEL("scalar"),
+};
+
+const convpool_isa convpool_isa_scalar = {
+    "scalar", 0, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,
+};

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#include "vector_sse2.h"
+
+#include "direct.h"
+#include "stages.h"
+
+static const convpool_kernel kernels[] = {
+    DIRECT_KERNEL("sse2"),
+};
+
+const convpool_isa convpool_isa_sse2 = {
+    "sse2", CONVPOOL_NEEDS_SSE2, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,
+};

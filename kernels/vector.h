@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The vector vocabulary: what each vector_<isa>.h defines and the algorithms are written in. A source
+ * file includes exactly one of those headers.
+ *
+ *   vec                         a vector of float
+ *   vec_lanes                   how many
+ *   VEC_REGISTERS               how many vectors the architecture's registers hold
+ *   vec_zero()                  +0 in every lane
+ *   vec_splat(p)                *p in every lane
+ *   vec_load(p)                 p[0 .. lanes)
+ *   vec_load_aligned(p)         the same, p aligned to the vector's size
+ *   vec_load_part(p, n)         p[0 .. n) and +0 in the lanes above, 0 <= n <= lanes; reads nothing more
+ *   vec_store(p, a)             p[0 .. lanes) = a
+ *   vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
+ *   vec_add(a, b)               a + b
+ *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two
+ *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
+ *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
+ *   vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at even places, in order, and
+ *                               stores those at odd places
+ *   vec_load_even_odd_part(p, n, &odd)
+ *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
+ */
+#ifndef CONVPOOL_VECTOR_COMMON_H
+#define CONVPOOL_VECTOR_COMMON_H
+
+#include <stddef.h>
+
+/* A function of the vocabulary or of an inner loop: one that is not inlined costs more than it does. */
+#define VEC_INLINE static inline __attribute__((always_inline))
+
+/* Unrolls the short loop that follows, so that its arrays of vectors live in registers. */
+#ifdef __clang__
+#define VEC_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VEC_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Makes the compiler forget what it knows of a pointer, so that it loads again what it points to. */
+#define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The vector vocabulary of AArch64 Advanced SIMD; vector.h says what each word means. */
+#ifndef CONVPOOL_VECTOR_H
+#define CONVPOOL_VECTOR_H
+
+#include "vector.h"
+#include <arm_neon.h>
+
+typedef float32x4_t vec;
+enum { vec_lanes = 4 };
+#define VEC_REGISTERS 32
+
+VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }
+VEC_INLINE vec vec_splat(const float *p) { return vld1q_dup_f32(p); }
+VEC_INLINE vec vec_load(const float *p) { return vld1q_f32(p); }
+VEC_INLINE vec vec_load_aligned(const float *p) { return vld1q_f32(p); }
+VEC_INLINE void vec_store(float *p, vec a) { vst1q_f32(p, a); }
+
+VEC_INLINE vec vec_load_part(const float *p, size_t n) {
+    vec zero = vdupq_n_f32(0);
+    switch (n) {
+    case 0: return zero;
+    case 1: return vld1q_lane_f32(p, zero, 0);
+    case 2: return vcombine_f32(vld1_f32(p), vdup_n_f32(0));
+    case 3: return vcombine_f32(vld1_f32(p), vld1_lane_f32(p + 2, vdup_n_f32(0), 0));
+    default: return vld1q_f32(p);
+    }
+}
+VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
+    switch (n) {
+    case 0: break;
+    case 1: vst1q_lane_f32(p, a, 0); break;
+    case 2: vst1_f32(p, vget_low_f32(a)); break;
+    case 3:
+        vst1_f32(p, vget_low_f32(a));
+        vst1q_lane_f32(p + 2, a, 2);
+        break;
+    default: vst1q_f32(p, a);
+    }
+}
+
+VEC_INLINE vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+
+/* fmax returns NaN where either operand is NaN, and +0 of two zeros of different sign. */
+VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vmaxq_f32(vmaxq_f32(a, b), vmaxq_f32(c, d)); }
+VEC_INLINE vec vec_relu(vec a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
+
+VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
+    float32x4x2_t pair = vld2q_f32(p);
+    *odd = pair.val[1];
+    return pair.val[0];
+}
+VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
+    size_t low = n < 2 ? 2 * n : 4;
+    vec a = vec_load_part(p, low), b = vec_load_part(p + low, 2 * n - low);
+    *odd = vuzp2q_f32(a, b);
+    return vuzp1q_f32(a, b);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The vector vocabulary in plain C, with vectors of one lane; vector.h says what each word means. */
+#ifndef CONVPOOL_VECTOR_H
+#define CONVPOOL_VECTOR_H
+
+#include "vector.h"
+
+typedef float vec;
+enum { vec_lanes = 1 };
+#ifdef __i386__
+#define VEC_REGISTERS 8
+#else
+#define VEC_REGISTERS 16
+#endif
+
+VEC_INLINE vec vec_zero(void) { return 0; }
+VEC_INLINE vec vec_splat(const float *p) { return *p; }
+VEC_INLINE vec vec_load(const float *p) { return *p; }
+VEC_INLINE vec vec_load_aligned(const float *p) { return *p; }
+VEC_INLINE vec vec_load_part(const float *p, size_t n) { return n == 0 ? 0 : *p; }
+VEC_INLINE void vec_store(float *p, vec a) { *p = a; }
+VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
+    if (n != 0) *p = a;
+}
+
+VEC_INLINE vec vec_add(vec a, vec b) { return a + b; }
+VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return a * b + c; }
+
+/* Where either is NaN the comparison is false: b is right if b is the NaN, else a is. */
+VEC_INLINE vec vec_max(vec a, vec b) { return a > b || a != a ? a : b; }
+VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vec_max(vec_max(a, b), vec_max(c, d)); }
+VEC_INLINE vec vec_relu(vec a) { return a <= 0 ? 0 : a; }
+
+VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
+    *odd = p[1];
+    return p[0];
+}
+VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
+    if (n != 0) return vec_load_even_odd(p, odd);
+    *odd = 0;
+    return 0;
+}
+
+#endif
