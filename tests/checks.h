@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* The checks: plain functions, run by two front ends, criterion.c (each in a process of its own) and selfcheck.c
+ * (which needs nothing but the C library). */
+#ifndef CONVPOOL_CHECKS_H
+#define CONVPOOL_CHECKS_H
+
+#include "convpool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Every check, as X(suite, name): void check_<suite>_<name>(void). Those of the suite `environment` come first: they
+ * start processes of their own, in which nothing may have called the library before. */
+#define CHECKS(X) \
+    X(environment, unset_or_empty_chooses_automatically) \
+    X(environment, forces_each_kernel) \
+    X(environment, refuses_what_is_not_built_in) \
+    X(environment, refuses_what_the_cpu_cannot_run) \
+    X(environment, is_read_once_and_not_by_listing) \
+    X(environment, gives_way_to_the_spec) \
+    X(numbers, the_reference_fused_multiply_add_is_exact) \
+    X(numbers, seed_layer_matches_golden_data) \
+    X(numbers, widths) \
+    X(numbers, heights) \
+    X(numbers, channels) \
+    X(numbers, random_shapes) \
+    X(numbers, small_integers_are_exact) \
+    X(numbers, wide_range_and_denormals) \
+    X(numbers, special_values_in_every_lane) \
+    X(numbers, overflow_and_infinite_weights) \
+    X(numbers, every_split_gives_the_same_bits) \
+    X(numbers, stages_pool) \
+    X(numbers, stages_relu) \
+    X(memory, tensors_at_every_offset) \
+    X(memory, scratch_and_layer_at_every_byte) \
+    X(memory, sizes_stay_within_the_public_bounds) \
+    X(memory, weights_and_bias_are_copied) \
+    X(memory, large_images_and_many_channels) \
+    X(choice, truth_table) \
+    X(choice, every_set_of_features) \
+    X(choice, listing) \
+    X(interface, errors_of_create) \
+    X(interface, errors_of_create_in) \
+    X(interface, errors_of_run) \
+    X(interface, errors_of_the_stages) \
+    X(interface, nothing_happens_to_null) \
+    X(interface, names_versions_and_messages)
+
+#define DECLARE_CHECK(suite, name) void check_##suite##_##name(void);
+CHECKS(DECLARE_CHECK)
+
+/* Counts a condition, and prints the first few that fail; `...` is a printf format and its arguments. */
+#define CHECK(condition, ...) check_that((condition), __FILE__, __LINE__, #condition, __VA_ARGS__)
+bool check_that(bool passed, const char *file, int line, const char *condition, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Conditions counted since the start, and how many of them failed. */
+extern size_t checks_done, checks_failed;
+
+/* CONVPOOL_TEST_SEED in the environment, or 60: where every pseudo-random choice starts. */
+uint64_t test_seed(void);
+
+/* Memory with inaccessible pages at both ends, and known bytes around what is placed in it. */
+typedef struct guarded guarded;
+typedef enum place { AT_START, AT_END } place;
+guarded *guarded_new(size_t most);
+void guarded_free(guarded *g);
+/* `bytes` of memory, filled with the canary, `gap` bytes away from the inaccessible page at that end. */
+void *guarded_place(guarded *g, size_t bytes, place where, size_t gap);
+/* Whether nothing around the placed bytes was written. */
+bool guarded_intact(const guarded *g);
+enum { CANARY = 0xa5 };
+
+/* Runs body(argument) in a process of its own, with CONVPOOL_KERNEL set to value (NULL: unset), and counts its
+ * failures as one. */
+void alone(const char *value, void (*body)(const char *argument), const char *argument);
+
+#endif

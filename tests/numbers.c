@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/* Results and memory: every supported kernel against the references, in guarded memory. */
+#include "checks.h"
+#include "dispatch.h"
+#include "reference.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RELU(spec) ((spec)->activation == CONVPOOL_ACTIVATION_RELU)
+
+/* Where tensors lie: at which guard page, and how many bytes away from it. */
+typedef struct layout {
+    place where;
+    size_t input, output, scratch, memory;
+} layout;
+static const layout at_start = {AT_START, 0, 0, 0, 0}, at_end = {AT_END, 0, 0, 0, 0};
+
+/* What results are held to. All are held to the documented order of evaluation, bit for bit. */
+typedef enum expectation {
+    BITS,  /* no more: there are special values */
+    BOUND, /* the a-priori bound */
+    EXACT  /* the exact result: every intermediate fits a float */
+} expectation;
+
+typedef struct problem {
+    convpool_layer_spec spec;
+    extents e;
+    float *input, *weights, *bias;
+} problem;
+
+static void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count ? count : 1, size);
+    if (memory == NULL) abort();
+    return memory;
+}
+
+static problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
+    problem p = {.spec = {channels, height, width, out_channels, mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
+                          mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+                          mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU, NULL}};
+    p.e = extents_of(&p.spec);
+    p.input = allocate(p.e.in, sizeof(float));
+    p.weights = allocate(p.e.weights, sizeof(float));
+    p.bias = allocate(out_channels, sizeof(float));
+    return p;
+}
+
+static void problem_free(problem *p) {
+    free(p->input);
+    free(p->weights);
+    free(p->bias);
+}
+
+static void problem_fill(problem *p, uint64_t *state) {
+    random_fill(state, p->input, p->e.in);
+    random_fill(state, p->weights, p->e.weights);
+    random_fill(state, p->bias, p->spec.out_channels);
+}
+
+/* Whether two results are the same: any NaN for any NaN, and without ReLU any zero for any zero. */
+static bool same(const convpool_layer_spec *spec, float a, float b) {
+    if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
+    return RELU(spec) ? memcmp(&a, &b, sizeof a) == 0 : a == b;
+}
+
+static const char *describe(const convpool_layer_spec *s) {
+    static char text[160];
+    snprintf(text, sizeof text, "%s %zux%zux%zu:%zu filter %d pool %d activation %d", s->kernel, s->in_channels,
+             s->in_height, s->in_width, s->out_channels, (int)s->filter, (int)s->pool, (int)s->activation);
+    return text;
+}
+
+/* One piece of guarded memory for each of a layer's tensors, grown as needed. */
+enum { INPUT, WEIGHTS, BIAS, OUTPUT, SCRATCH, MEMORY, PIECES };
+static struct {
+    guarded *memory;
+    size_t most;
+} pieces[PIECES];
+
+static void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
+    if (pieces[piece].most < bytes + gap || pieces[piece].memory == NULL) {
+        if (pieces[piece].memory != NULL) guarded_free(pieces[piece].memory);
+        pieces[piece].most = bytes + gap;
+        pieces[piece].memory = guarded_new(bytes + gap);
+    }
+    void *placed = guarded_place(pieces[piece].memory, bytes, where, gap);
+    if (from != NULL) memcpy(placed, from, bytes);
+    return placed;
+}
+
+/* A layer of this kernel in guarded memory; its weights and bias are made unreadable garbage once it exists. */
+static convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
+    convpool_layer_spec spec = p->spec;
+    spec.kernel = kernel;
+    float *weights = put(WEIGHTS, p->weights, p->e.weights * sizeof(float), at.where, 0);
+    float *bias = put(BIAS, p->bias, spec.out_channels * sizeof(float), at.where, 0);
+    size_t bytes = convpool_layer_memory_size(&spec);
+    void *memory = put(MEMORY, NULL, bytes, at.where, at.memory);
+    convpool_layer *layer = NULL;
+    convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
+    CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
+    CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
+    memset(weights, 0xff, p->e.weights * sizeof(float));
+    memset(bias, 0xff, spec.out_channels * sizeof(float));
+    return layer;
+}
+
+static void check_intact(const convpool_layer_spec *spec) {
+    static const char *const names[PIECES] = {"input", "weights", "bias", "output", "scratch", "layer"};
+    for (int piece = 0; piece < PIECES; piece++)
+        CHECK(guarded_intact(pieces[piece].memory), "%s: written outside %s", describe(spec), names[piece]);
+}
+
+/* Runs every supported kernel and holds it to the references. */
+static void check_problem(const problem *p, expectation expected, layout at) {
+    float *bits[2] = {NULL, NULL}; /* by family */
+    double *y = NULL, *bound = NULL;
+    if (expected != BITS) {
+        y = allocate(p->e.out, sizeof *y);
+        bound = allocate(p->e.out, sizeof *bound);
+        reference_double(&p->spec, p->input, p->weights, p->bias, y, bound);
+    }
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        bool fused = isa_is_fused(info.isa);
+        if (bits[fused] == NULL) {
+            bits[fused] = allocate(p->e.out, sizeof(float));
+            reference_direct(&p->spec, fused, p->input, p->weights, p->bias, bits[fused]);
+        }
+        convpool_layer_spec spec = p->spec;
+        spec.kernel = info.name;
+        convpool_layer *layer = guarded_layer(p, info.name, at);
+        if (layer == NULL) continue;
+        float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
+        float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), at.where, at.output);
+        void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
+        convpool_status status = convpool_layer_run(layer, input, output, scratch);
+        CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
+        CHECK(memcmp(input, p->input, p->e.in * sizeof(float)) == 0, "%s: input changed", describe(&spec));
+        check_intact(&spec);
+        for (size_t i = 0; i < p->e.out; i++) {
+            if (strcmp(info.algorithm, "direct") == 0)
+                CHECK(same(&spec, output[i], bits[fused][i]), "%s: output %zu is %a, not %a", describe(&spec), i,
+                      output[i], bits[fused][i]);
+            if (expected == BOUND)
+                CHECK(fabs(output[i] - y[i]) <= bound[i], "%s: output %zu is %g, not %g within %g", describe(&spec), i,
+                      output[i], y[i], bound[i]);
+            if (expected == EXACT)
+                CHECK(output[i] == y[i], "%s: output %zu is %g, not %g", describe(&spec), i, output[i], y[i]);
+        }
+        convpool_layer_destroy(layer);
+    }
+    free(bits[0]);
+    free(bits[1]);
+    free(y);
+    free(bound);
+}
+
+static void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode,
+                         layout at, uint64_t *state) {
+    problem p = problem_new(channels, height, width, out_channels, mode);
+    problem_fill(&p, state);
+    check_problem(&p, BOUND, at);
+    problem_free(&p);
+}
+
+/* Heights and widths that a pooled or unpooled output needs at least. */
+static size_t least(unsigned mode) { return mode & 1 ? 2 : 3; }
+
+/* The widest vector has 16 lanes and an unpooled step has four: 140 goes past two steps, and past four vectors of
+ * pooled pixels. */
+enum { SEVERAL_VECTORS = 140 };
+
+void check_numbers_the_reference_fused_multiply_add_is_exact(void) {
+    /* Cases in which rounding twice, to double and to float, goes wrong, and those around zero. */
+    static const struct {
+        float a, b, c, expected;
+    } rows[] = {
+        {0x1.000002p0f, 0x1.000002p0f, 0x1p-80f, 0x1.000004p0f},
+        {0x1.000002p0f, 0x1.000002p0f, -0x1p-80f, 0x1.000004p0f},
+        {0x1p-24f, 0x1.000002p0f, 1.0f, 0x1.000002p0f}, /* just above half of an ulp */
+        {0x1p-24f, 1.0f, 1.0f, 1.0f},                   /* half of an ulp: to even */
+        {0x1.8p0f, 0x1p-24f, 0x1p-80f, 0x1.8p-24f},
+        {0x1p-24f, 1.0f, 0x1.000002p0f, 0x1.000004p0f},
+        {0x1.fffffep-75f, 0x1.000002p-75f, 0.0f, 0x1p-149f}, /* rounds among denormals */
+        {0x1p-75f, 0x1p-75f, 0.0f, 0.0f},                    /* half of the least one: to even */
+        {0x1p-75f, 0x1p-75f, 0x1p-149f, 0x1p-148f},
+        {FLT_MAX, 2.0f, 0.0f, INFINITY},
+        {FLT_MAX, 2.0f, -INFINITY, -INFINITY},
+        {FLT_MAX, 2.0f, -FLT_MAX, FLT_MAX}, /* only the intermediate overflows */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        float result = fused_multiply_add(rows[i].a, rows[i].b, rows[i].c);
+        CHECK(result == rows[i].expected, "row %zu: %a, not %a", i, result, rows[i].expected);
+    }
+    /* 1 + 2^-24 + 2^-60 lies above the middle of two floats, and in double falls on it. */
+    float above = fused_multiply_add(0x1.000002p-24f, 0x1.fffffcp-1f, 1.0f);
+    CHECK(above == 1.0f, "%a", above); /* (1 + 2^-23)(1 - 2^-23) = 1 - 2^-46: below the middle */
+    above = fused_multiply_add(0x1.000002p-12f, 0x1.000002p-12f, 1.0f);
+    CHECK(above == 0x1.000002p0f, "%a", above);
+    CHECK(isnan(fused_multiply_add(INFINITY, 0.0f, 1.0f)), "%s", "infinity times zero");
+}
+
+static void *read_npy(const char *name, const char *type, size_t count, size_t size) {
+    char path[1024];
+    unsigned char head[10];
+    snprintf(path, sizeof path, "%s/%s.npy", TEST_DATA, name);
+    FILE *file = fopen(path, "rb");
+    void *values = NULL;
+    if (CHECK(file != NULL, "cannot open %s", path) &&
+        CHECK(fread(head, 1, 10, file) == 10 && memcmp(head, "\x93NUMPY\1\0", 8) == 0, "%s is no .npy", path)) {
+        size_t length = head[8] + 256u * head[9];
+        char *header = allocate(length + 1, 1);
+        values = allocate(count, size);
+        CHECK(fread(header, 1, length, file) == length && strstr(header, type) != NULL &&
+                  strstr(header, "'fortran_order': False") != NULL && fread(values, size, count, file) == count &&
+                  fgetc(file) == EOF,
+              "%s does not hold %zu times %s: %s", path, count, type, header);
+        free(header);
+    }
+    if (file != NULL) fclose(file);
+    return values;
+}
+
+void check_numbers_seed_layer_matches_golden_data(void) {
+    problem p = problem_new(16, 25, 25, 32, 4);
+    float *x = read_npy("x", "<f4", p.e.in, 4), *weights = read_npy("weights", "<f4", p.e.weights, 4);
+    float *bias = read_npy("bias", "<f4", 32, 4);
+    double *golden = read_npy("y", "<f8", p.e.out, 8);
+    if (x != NULL && weights != NULL && bias != NULL && golden != NULL) {
+        memcpy(p.input, x, p.e.in * 4);
+        memcpy(p.weights, weights, p.e.weights * 4);
+        memcpy(p.bias, bias, 32 * 4);
+        double *y = allocate(p.e.out, sizeof *y), *bound = allocate(p.e.out, sizeof *bound);
+        reference_double(&p.spec, p.input, p.weights, p.bias, y, bound);
+        for (size_t i = 0; i < p.e.out; i++)
+            CHECK(fabs(y[i] - golden[i]) <= 1e-12, "output %zu of the reference is %g, not %g", i, y[i], golden[i]);
+        free(y);
+        free(bound);
+        check_problem(&p, BOUND, at_end);
+    }
+    free(x);
+    free(weights);
+    free(bias);
+    free(golden);
+    problem_free(&p);
+}
+
+void check_numbers_widths(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 8; mode++)
+        for (size_t width = least(mode); width <= SEVERAL_VECTORS; width++)
+            for (size_t height = least(mode); height < 6; height++)
+                check_random(2, height, width, 5, mode, (width + height) % 2 ? at_end : at_start, &state);
+}
+
+void check_numbers_heights(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++)
+        for (size_t height = least(mode); height <= SEVERAL_VECTORS; height++)
+            for (size_t width = least(mode); width < 6; width++)
+                check_random(2, height, width, 5, mode, (width + height) % 2 ? at_end : at_start, &state);
+}
+
+void check_numbers_channels(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++) {
+        for (size_t channels = 1; channels <= 68; channels++)
+            check_random(channels, 5, 8, 3, mode, at_end, &state);
+        for (size_t out_channels = 1; out_channels <= 36; out_channels++)
+            check_random(3, 4, 9, out_channels, mode, at_start, &state);
+    }
+}
+
+void check_numbers_random_shapes(void) {
+    uint64_t state = test_seed();
+    for (int i = 0; i < 60; i++) {
+        unsigned mode = (unsigned)random_below(&state, 8);
+        size_t channels = 1 + random_below(&state, 48), out_channels = 1 + random_below(&state, 40);
+        size_t height = least(mode) + random_below(&state, 40), width = least(mode) + random_below(&state, 70);
+        check_random(channels, height, width, out_channels, mode, i % 2 ? at_end : at_start, &state);
+    }
+}
+
+void check_numbers_small_integers_are_exact(void) {
+    uint64_t state = test_seed();
+    for (int i = 0; i < 48; i++) {
+        size_t height = 3 + random_below(&state, 24), width = 3 + random_below(&state, 70);
+        problem p = problem_new(1 + random_below(&state, 70), height, width, 1 + random_below(&state, 20), (unsigned)i % 8);
+        for (size_t j = 0; j < p.e.in; j++)
+            p.input[j] = (float)random_below(&state, 255) - 127;
+        for (size_t j = 0; j < p.e.weights; j++)
+            p.weights[j] = (float)random_below(&state, 255) - 127;
+        for (size_t j = 0; j < p.spec.out_channels; j++)
+            p.bias[j] = (float)random_below(&state, 20001) - 10000;
+        check_problem(&p, EXACT, at_end);
+        problem_free(&p);
+    }
+}
+
+/* random_uniform() times 2^e, e from low to high */
+static void fill_wide(uint64_t *state, float *values, size_t count, int low, int high) {
+    for (size_t i = 0; i < count; i++)
+        values[i] = ldexpf(random_uniform(state), low + (int)random_below(state, (size_t)(high - low + 1)));
+}
+
+void check_numbers_wide_range_and_denormals(void) {
+    static const struct {
+        int input_low, input_high, weights_low, weights_high;
+    } ranges[] = {
+        {-60, 60, -50, 50},     /* cancellation among magnitudes */
+        {-149, -126, -3, 3},    /* denormal inputs */
+        {-70, -40, -100, -70},  /* denormal products */
+        {-149, 100, -149, 20},  /* everything */
+        {-149, -120, -149, -1}, /* products that vanish */
+    };
+    uint64_t state = test_seed();
+    for (size_t range = 0; range < sizeof ranges / sizeof *ranges; range++)
+        for (unsigned mode = 0; mode < 4; mode++) {
+            problem p = problem_new(9, 8, 41, 7, mode);
+            fill_wide(&state, p.input, p.e.in, ranges[range].input_low, ranges[range].input_high);
+            fill_wide(&state, p.weights, p.e.weights, ranges[range].weights_low, ranges[range].weights_high);
+            fill_wide(&state, p.bias, p.spec.out_channels, ranges[range].input_low, ranges[range].input_high);
+            check_problem(&p, BOUND, at_end);
+            problem_free(&p);
+        }
+}
+
+void check_numbers_special_values_in_every_lane(void) {
+    const float values[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f, FLT_MAX};
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++) {
+        problem p = problem_new(2, 4, SEVERAL_VECTORS / (mode & 1 ? 1u : 2u) + 1, 2, mode);
+        problem_fill(&p, &state);
+        for (size_t i = 0; i < p.e.in; i++) {
+            float kept = p.input[i];
+            p.input[i] = values[i % (sizeof values / sizeof *values)];
+            if (i % 3 == 0) p.input[i] = NAN;
+            check_problem(&p, BITS, at_end);
+            p.input[i] = kept;
+        }
+        /* Whole tensors of zeros of either sign: ReLU gives +0, nothing else. */
+        for (size_t i = 0; i < p.e.in; i++)
+            p.input[i] = i % 2 ? 0.0f : -0.0f;
+        for (size_t o = 0; o < p.spec.out_channels; o++)
+            p.bias[o] = -0.0f;
+        check_problem(&p, BITS, at_start);
+        problem_free(&p);
+    }
+}
+
+void check_numbers_overflow_and_infinite_weights(void) {
+    const float specials[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 0x1p120f, -0x1p100f, 0.0f};
+    uint64_t state = test_seed();
+    for (unsigned round = 0; round < 64; round++) {
+        problem p = problem_new(1 + round % 5, 7, 23 + round % 17, 6, round % 8);
+        problem_fill(&p, &state);
+        for (size_t n = 0; n < 1 + round % 4; n++) {
+            float special = specials[random_below(&state, sizeof specials / sizeof *specials)];
+            if (round % 3 != 1) p.weights[random_below(&state, p.e.weights)] = special;
+            if (round % 3 == 1) p.bias[random_below(&state, p.spec.out_channels)] = special;
+            if (round % 3 == 2) p.input[random_below(&state, p.e.in)] = special;
+        }
+        check_problem(&p, BITS, at_end);
+        problem_free(&p);
+    }
+}
+
+/* Runs rows [first, first + count) into memory full of canaries and compares with the whole. */
+static void check_rows(const convpool_layer_spec *spec, const convpool_layer *layer, const problem *p, const float *input,
+                       const float *whole, void *scratch, size_t first, size_t count) {
+    float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), AT_END, 0);
+    CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
+    check_intact(spec);
+    for (size_t o = 0, i = 0; o < spec->out_channels; o++)
+        for (size_t row = 0; row < p->e.out_height; row++)
+            for (size_t q = 0; q < p->e.out_width; q++, i++) {
+                bool inside = row >= first && row < first + count;
+                unsigned char canary[sizeof(float)];
+                memset(canary, CANARY, sizeof canary);
+                CHECK(memcmp(&output[i], inside ? (const void *)&whole[i] : canary, sizeof(float)) == 0,
+                      "%s rows %zu + %zu: output %zu", describe(spec), first, count, i);
+            }
+}
+
+void check_numbers_every_split_gives_the_same_bits(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++)
+        for (size_t width = 4; width < 80; width += 25) {
+            problem p = problem_new(3, mode & 1 ? 9 : 16, width, 4, mode);
+            problem_fill(&p, &state);
+            float *whole = allocate(p.e.out, sizeof *whole);
+            convpool_kernel_info info;
+            for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+                if (!info.supported) continue;
+                convpool_layer_spec spec = p.spec;
+                spec.kernel = info.name;
+                convpool_layer *layer = guarded_layer(&p, info.name, at_end);
+                if (layer == NULL) continue;
+                float *input = put(INPUT, p.input, p.e.in * sizeof(float), AT_END, 0);
+                void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), AT_END, 0);
+                CHECK(convpool_layer_run(layer, input, whole, scratch) == CONVPOOL_OK, "%s", describe(&spec));
+                CHECK(convpool_layer_row_step(layer) > 0, "%s", describe(&spec));
+                for (size_t first = 0; first <= p.e.out_height; first++)
+                    for (size_t count = 0; first + count <= p.e.out_height; count++)
+                        check_rows(&spec, layer, &p, input, whole, scratch, first, count);
+                convpool_layer_destroy(layer);
+            }
+            free(whole);
+            problem_free(&p);
+        }
+}
+
+/* Values of every kind, special ones among them. */
+static void fill_mixed(uint64_t *state, float *values, size_t count) {
+    const float specials[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f, 0.0f, FLT_MAX, -FLT_MIN / 4, FLT_TRUE_MIN};
+    for (size_t i = 0; i < count; i++)
+        values[i] = random_below(state, 3) ? random_uniform(state)
+                                           : specials[random_below(state, sizeof specials / sizeof *specials)];
+}
+
+static void check_pool(const convpool_isa *isa, size_t channels, size_t height, size_t width, place where, uint64_t *state) {
+    size_t in = channels * height * width, out_height = height / 2, out_width = width / 2;
+    size_t out = channels * out_height * out_width;
+    float *values = allocate(in, sizeof *values);
+    fill_mixed(state, values, in);
+    float *input = put(INPUT, values, in * sizeof(float), where, 0);
+    float *output = put(OUTPUT, NULL, out * sizeof(float), where, 0);
+    isa->max_pool_2x2(input, channels, height, width, output);
+    CHECK(guarded_intact(pieces[OUTPUT].memory), "%s pool %zux%zux%zu", isa->name, channels, height, width);
+    for (size_t i = 0; i < out; i++) {
+        const float *x = values + (i / out_width / out_height * height + i / out_width % out_height * 2) * width +
+                         i % out_width * 2;
+        float expected = reference_max(reference_max(x[0], x[1]), reference_max(x[width], x[width + 1]));
+        CHECK(isnan(expected) ? isnan(output[i]) : output[i] == expected, "%s pool %zux%zux%zu: output %zu is %a, not %a",
+              isa->name, channels, height, width, i, output[i], expected);
+    }
+    free(values);
+}
+
+void check_numbers_stages_pool(void) {
+    uint64_t state = test_seed();
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        if ((*isa)->needs & ~convpool_cpu_features()) continue;
+        for (size_t width = 2; width <= SEVERAL_VECTORS; width++)
+            for (size_t height = 2; height < 6; height++)
+                check_pool(*isa, 1 + width % 3, height, width, width % 2 ? AT_START : AT_END, &state);
+        for (size_t height = 2; height <= SEVERAL_VECTORS; height++)
+            for (size_t width = 2; width < 6; width++)
+                check_pool(*isa, 2, height, width, AT_END, &state);
+    }
+}
+
+void check_numbers_stages_relu(void) {
+    uint64_t state = test_seed();
+    float values[SEVERAL_VECTORS];
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        if ((*isa)->needs & ~convpool_cpu_features()) continue;
+        for (size_t count = 1; count <= SEVERAL_VECTORS; count++)
+            for (size_t offset = 0; offset < 16; offset++)
+                for (int in_place = 0; in_place < 2; in_place++) {
+                    place where = count % 2 ? AT_START : AT_END;
+                    fill_mixed(&state, values, count);
+                    float *input = put(INPUT, values, count * sizeof(float), where, offset * sizeof(float));
+                    float *output = in_place ? input : put(OUTPUT, NULL, count * sizeof(float), where, 0);
+                    (*isa)->relu(input, count, output);
+                    CHECK(guarded_intact(pieces[in_place ? INPUT : OUTPUT].memory), "%s relu %zu", (*isa)->name, count);
+                    for (size_t i = 0; i < count; i++) {
+                        float expected = reference_relu(values[i]);
+                        CHECK(isnan(expected) ? isnan(output[i]) : memcmp(&output[i], &expected, sizeof expected) == 0,
+                              "%s relu %zu: output %zu is %a, not %a", (*isa)->name, count, i, output[i], expected);
+                    }
+                }
+    }
+}
+
+void check_memory_tensors_at_every_offset(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (size_t input = 0; input < 16; input++)
+            for (size_t output = 0; output < 16; output++) {
+                layout at = {output % 2 ? AT_START : AT_END, input * sizeof(float), output * sizeof(float), 0, 0};
+                check_random(2, 5, 40, 3, mode, at, &state);
+            }
+}
+
+void check_memory_scratch_and_layer_at_every_byte(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (size_t gap = 0; gap <= 64; gap++)
+            for (int where = AT_START; where <= AT_END; where++)
+                check_random(2, 5, 40, 3, mode, (layout){(place)where, 0, 0, gap, 64 - gap}, &state);
+}
+
+void check_memory_sizes_stay_within_the_public_bounds(void) {
+    /* They are constant expressions. */
+    static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX(16, 32)], scratch[CONVPOOL_LAYER_SCRATCH_MAX(16, 25, 25, 32)];
+    static const float weights[32 * 16 * 4];
+    static float input[16 * 25 * 25], output[32 * 12 * 12];
+    static const size_t counts[] = {1, 2, 3, 7, 16, 33, 100, 512, 4000}, sides[] = {2, 3, 8, 65, 1000, 70000};
+    convpool_layer_spec spec = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
+    convpool_layer *layer;
+    CHECK(convpool_layer_create_in(&spec, weights, NULL, memory, sizeof memory, &layer) == CONVPOOL_OK, "%s", "static");
+    CHECK(convpool_layer_scratch_size(layer) <= sizeof scratch, "%zu", convpool_layer_scratch_size(layer));
+    CHECK(convpool_layer_run(layer, input, output, scratch) == CONVPOOL_OK, "%s", "static");
+
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        const convpool_isa *const *isa = convpool_isas;
+        while (strcmp((*isa)->name, info.isa) != 0)
+            isa++;
+        const convpool_kernel *kernel = (*isa)->kernels;
+        while (strcmp(kernel->name, info.name) != 0)
+            kernel++;
+        for (size_t i = 0; i < sizeof counts / sizeof *counts * sizeof counts / sizeof *counts; i++)
+            for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
+                for (unsigned mode = 0; mode < 2; mode++) {
+                    size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
+                    spec = (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
+                    extents e = extents_of(&spec);
+                    convpool_shape shape = {spec.in_channels, spec.in_height, spec.in_width, spec.out_channels,
+                                            e.out_height, e.out_width, mode == 0, true, false};
+                    size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
+                    CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
+                          "%s: %zu", describe(&spec), needed);
+                    CHECK(scratch_needed <= CONVPOOL_LAYER_SCRATCH_MAX(spec.in_channels, spec.in_height, spec.in_width,
+                                                                       spec.out_channels),
+                          "%s: %zu", describe(&spec), scratch_needed);
+                }
+    }
+}
+
+void check_memory_weights_and_bias_are_copied(void) {
+    uint64_t state = test_seed();
+    problem p = problem_new(3, 9, 9, 5, 0);
+    problem_fill(&p, &state);
+    float before[80], after[80];
+    convpool_layer *layer, *zero_biased, *unbiased;
+    CHECK(p.e.out == 80, "%zu", p.e.out);
+    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &layer) == CONVPOOL_OK, "%s", "create");
+    void *scratch = allocate(convpool_layer_scratch_size(layer), 1);
+    convpool_layer_run(layer, p.input, before, scratch);
+    memset(p.bias, 0, 5 * sizeof(float));
+    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &zero_biased) == CONVPOOL_OK, "%s", "create");
+    CHECK(convpool_layer_create(&p.spec, p.weights, NULL, &unbiased) == CONVPOOL_OK, "%s", "create");
+    random_fill(&state, p.weights, p.e.weights);
+    random_fill(&state, p.bias, 5);
+    convpool_layer_run(layer, p.input, after, scratch);
+    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "the layer still reads what it was made from");
+    convpool_layer_run(zero_biased, p.input, before, scratch);
+    convpool_layer_run(unbiased, p.input, after, scratch);
+    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "no bias is not a bias of zero");
+    convpool_layer_destroy(layer);
+    convpool_layer_destroy(zero_biased);
+    convpool_layer_destroy(unbiased);
+    free(scratch);
+    problem_free(&p);
+}
+
+void check_memory_large_images_and_many_channels(void) {
+    uint64_t state = test_seed();
+    check_random(1, 2051, 2049, 1, 0, at_end, &state);
+    check_random(1, 1025, 1030, 2, 1, at_start, &state);
+    check_random(2, 5, 8001, 3, 0, at_end, &state);
+    check_random(2, 8001, 5, 3, 1, at_end, &state);
+    check_random(515, 7, 9, 260, 0, at_end, &state);
+    check_random(515, 4, 6, 130, 3, at_start, &state);
+}

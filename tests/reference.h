@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What a layer's results must be: written for clarity, in plain C, from the definitions alone. */
+#ifndef CONVPOOL_REFERENCE_H
+#define CONVPOOL_REFERENCE_H
+
+#include "convpool.h"
+
+#include <stdint.h>
+
+/* The extents that follow from a spec. */
+typedef struct extents {
+    size_t in, weights, out, out_height, out_width; /* floats; pixels */
+} extents;
+extents extents_of(const convpool_layer_spec *spec);
+
+/* In double precision: y[i] is the result, bound[i] the a-priori bound on a kernel's error in it. */
+void reference_double(const convpool_layer_spec *spec, const float *input, const float *weights, const float *bias,
+                      double *y, double *bound);
+
+/* To the last bit, in float: the documented order of evaluation of the algorithm `direct`, with fused
+ * multiply-add or with two roundings. */
+void reference_direct(const convpool_layer_spec *spec, bool fused, const float *input, const float *weights,
+                      const float *bias, float *y);
+
+/* Whether the kernels of this ISA have fused multiply-add. */
+bool isa_is_fused(const char *isa);
+
+/* a * b + c with one rounding, without a fused multiply-add's help. */
+float fused_multiply_add(float a, float b, float c);
+
+/* max and ReLU as the layer has them: NaN where an operand is NaN; +0 for -0. */
+float reference_max(float a, float b);
+float reference_relu(float a);
+
+/* A stream of pseudo-random numbers (splitmix64). */
+uint64_t random_bits(uint64_t *state);
+float random_uniform(uint64_t *state);                         /* in [-1, 1) */
+size_t random_below(uint64_t *state, size_t limit);            /* in [0, limit) */
+void random_fill(uint64_t *state, float *values, size_t count); /* random_uniform() each */
+
+#endif
