@@ -44,7 +44,7 @@ VEC_INLINE size_t direct_plane_count(bool pool) { return pool ? 9 : 4; }
 VEC_INLINE size_t direct_step(bool pool) { return pool ? vec_lanes : 4 * vec_lanes; }
 
 /* Pixels a tile: a multiple of the step. */
-static size_t direct_tile(const convpool_shape *s) {
+static size_t direct_tile_pixels(const convpool_shape *s) {
     size_t step = direct_step(s->pool);
     size_t fit = direct_tile_bytes / sizeof(float) / direct_plane_count(s->pool) / step / s->channels;
     size_t all = direct_round_up(s->out_height * s->out_width, step) / step;
@@ -75,7 +75,7 @@ static void direct_pack(const convpool_shape *s, const float *weights, const flo
 }
 
 static size_t direct_scratch_size(const convpool_shape *s) {
-    return direct_plane_count(s->pool) * s->channels * direct_tile(s) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    return direct_plane_count(s->pool) * s->channels * direct_tile_pixels(s) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
 static size_t direct_row_step(const convpool_shape *s) {
@@ -83,157 +83,173 @@ static size_t direct_row_step(const convpool_shape *s) {
     return 1;
 }
 
-/* n pixels of one row: to[i] = from[i]. */
-VEC_INLINE void direct_gather_copy(const float *from, float *to, size_t n) {
-    if (n < vec_lanes) {
-        vec_store_part(to, vec_load_part(from, n), n);
-        return;
-    }
-    for (size_t i = 0; i < n; i += vec_lanes) {
-        size_t at = direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-        vec_store(to + at, vec_load(from + at));
-    }
+/* Loads and stores of n <= vec_lanes floats or pairs; where `whole`, a constant after inlining, n is vec_lanes. */
+VEC_INLINE vec direct_load(const float *p, bool whole, size_t n) { return whole ? vec_load(p) : vec_load_part(p, n); }
+VEC_INLINE vec direct_load_even_odd(const float *p, bool whole, size_t n, vec *odd) {
+    return whole ? vec_load_even_odd(p, odd) : vec_load_even_odd_part(p, n, odd);
+}
+VEC_INLINE void direct_store(float *p, vec a, bool whole, size_t n) {
+    if (whole)
+        vec_store(p, a);
+    else
+        vec_store_part(p, a, n);
 }
 
-/* n pooled pixels of one row: to[j * pitch + i] = from[2 * i + j] for the three columns j of a window. */
-VEC_INLINE void direct_gather_split(const float *from, float *to, size_t pitch, size_t n) {
-    vec middle, right;
-    if (n < vec_lanes) {
-        vec left = vec_load_even_odd_part(from, n, &middle);
-        vec_load_even_odd_part(from + 1, n, &right);
-        vec_store_part(to, left, n);
-        vec_store_part(to + pitch, middle, n);
-        vec_store_part(to + 2 * pitch, right, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i += vec_lanes) {
-        size_t at = direct_min(i, n - vec_lanes);
-        vec left = vec_load_even_odd(from + 2 * at, &middle);
-        vec_load_even_odd(from + 2 * at + 1, &right); /* the even ones from + 2 on would read too far */
-        vec_store(to + at, left);
-        vec_store(to + pitch + at, middle);
-        vec_store(to + 2 * pitch + at, right);
-    }
-}
-
-/* Fills planes[c][position][pitch] for output pixels [first, first + count), and with zeros up to a
- * multiple of the step. */
-static void direct_gather(const convpool_shape *s, const float *input, size_t first, size_t count,
-                          float *planes, size_t pitch) {
-    size_t plane_count = direct_plane_count(s->pool), padded = direct_round_up(count, direct_step(s->pool));
-    size_t first_row = first / s->out_width, first_column = first % s->out_width;
-    for (size_t c = 0; c < s->channels; c++, input += s->height * s->width, planes += plane_count * pitch) {
-        size_t row = first_row, column = first_column;
-        for (size_t done = 0, n; done < count; done += n, row++, column = 0) {
-            n = direct_min(count - done, s->out_width - column);
-            if (s->pool) {
-                const float *x = input + 2 * row * s->width + 2 * column;
-                for (size_t i = 0; i < 3; i++)
-                    direct_gather_split(x + i * s->width, planes + 3 * i * pitch + done, pitch, n);
-            } else {
-                const float *x = input + row * s->width + column;
-                for (size_t uv = 0; uv < 4; uv++)
-                    direct_gather_copy(x + uv / 2 * s->width + uv % 2, planes + uv * pitch + done, n);
+/* The planes of n pixels of one row, in every channel: to[plane * pitch + pixel]; `from` is what the first pixel reads
+ * first in the first channel. */
+VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool whole, size_t n, const float *from,
+                                     float *to, size_t pitch) {
+    for (size_t c = 0; c < s->channels; c++, from += s->height * s->width, to += direct_plane_count(pool) * pitch) {
+        if (pool) {
+            VEC_UNROLL for (size_t i = 0; i < 3; i++) {
+                const float *x = from + i * s->width;
+                float *plane = to + 3 * i * pitch;
+                vec middle, right;
+                vec left = direct_load_even_odd(x, whole, n, &middle);
+                direct_load_even_odd(x + 1, whole, n, &right); /* the even ones from x + 2 on would reach too far */
+                direct_store(plane, left, whole, n);
+                direct_store(plane + pitch, middle, whole, n);
+                direct_store(plane + 2 * pitch, right, whole, n);
+            }
+        } else {
+            VEC_UNROLL for (size_t uv = 0; uv < 4; uv++) {
+                vec x = direct_load(from + uv / 2 * s->width + uv % 2, whole, n);
+                direct_store(to + uv * pitch, x, whole, n);
             }
         }
-        for (size_t plane = 0; plane < plane_count; plane++)
+    }
+}
+
+/* Fills planes[c][position][pitch] for output pixels [first, first + count), and with zeros up to a multiple of the
+ * step. */
+VEC_INLINE void direct_gather(const convpool_shape *s, bool pool, const float *input, size_t first, size_t count,
+                              float *planes, size_t pitch) {
+    size_t row = first / s->out_width, column = first % s->out_width, stride = pool ? 2 : 1;
+    for (size_t done = 0, n; done < count; done += n, row++, column = 0) {
+        n = direct_min(count - done, s->out_width - column);
+        const float *from = input + stride * (row * s->width + column);
+        float *to = planes + done;
+        if (n < vec_lanes)
+            direct_gather_pixels(s, pool, false, n, from, to, pitch);
+        else
+            for (size_t i = 0; i < n; i += vec_lanes) {
+                size_t at = direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
+                direct_gather_pixels(s, pool, true, vec_lanes, from + stride * at, to + at, pitch);
+            }
+    }
+    size_t padded = direct_round_up(count, direct_step(pool));
+    if (count < padded)
+        for (size_t plane = 0; plane < direct_plane_count(pool) * s->channels; plane++)
             for (size_t i = count; i < padded; i++)
                 planes[plane * pitch + i] = 0;
-    }
 }
 
-/* Where a block's results go: `count` pixels from `output` on, in each of its channels. */
-typedef struct direct_target {
-    float *output;
-    size_t plane; /* floats from one channel to the next */
-    size_t count;
-} direct_target;
+/* A tile of output pixels: its planes, and where its results go. */
+typedef struct direct_tile {
+    const float *planes;
+    float *output; /* of the first pixel in the first channel */
+    size_t channels, pitch, count, out_plane; /* planes have pitch floats, the output's channels out_plane */
+    bool pool, relu;
+} direct_tile;
 
-VEC_INLINE void direct_finish(const convpool_shape *s, vec y, const float *bias, float *to, size_t count) {
-    y = vec_add(y, vec_splat(bias));
-    if (s->relu) y = vec_relu(y);
-    if (count < vec_lanes)
-        vec_store_part(to, y, count);
-    else
-        vec_store(to, y);
+VEC_INLINE void direct_finish(const direct_tile *t, vec sum, vec bias, float *to, size_t count) {
+    vec y = vec_add(sum, bias);
+    if (t->relu) y = vec_relu(y);
+    direct_store(to, y, count >= vec_lanes, count);
 }
 
-/* `rows` output channels of one step of pixels; rows and pool are constants where this is inlined. */
-VEC_INLINE void direct_block(const convpool_shape *s, int rows, bool pool, const float *planes, size_t pitch,
-                             const float *weights, const float *bias, direct_target target) {
-    vec sum[direct_rows][4];
-    VEC_UNROLL for (int row = 0; row < rows; row++)
-        VEC_UNROLL for (int n = 0; n < 4; n++) sum[row][n] = vec_zero();
+/* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
+VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const float *block_weights, const float *bias,
+                             float *output) {
+    size_t pitch = t->pitch;
+    for (size_t at = 0; at < t->count; at += direct_step(pool)) {
+        vec sum[direct_rows][4];
+        VEC_UNROLL for (int row = 0; row < rows; row++)
+            VEC_UNROLL for (size_t n = 0; n < 4; n++) sum[row][n] = vec_zero();
 
-    const float *corner = planes; /* what the filter's position u, v meets in the first of the four */
-    for (size_t c = 0; c < s->channels; c++) {
-        VEC_UNROLL for (size_t uv = 0; uv < 4; uv++) {
-            vec weight[direct_rows];
-            VEC_UNROLL for (int row = 0; row < rows; row++) weight[row] = vec_splat(weights++);
-            VEC_FORGET(weights);
-            VEC_FORGET(corner); /* else GCC keeps planes in registers across positions, and spills the sums */
-            VEC_UNROLL for (size_t n = 0; n < 4; n++) {
-                vec input = vec_load_aligned(corner + (pool ? n / 2 * 3 * pitch + n % 2 * pitch : n * vec_lanes));
-                VEC_UNROLL for (int row = 0; row < rows; row++)
-                    sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
-            }
-            corner += pool ? (uv % 2 == 0 ? 1 : uv == 1 ? 2 : 5) * pitch : pitch;
-        }
-    }
-
-    VEC_UNROLL for (int row = 0; row < rows; row++) {
-        float *to = target.output + (size_t)row * target.plane;
-        if (pool) {
-            vec largest = vec_max4(sum[row][0], sum[row][1], sum[row][2], sum[row][3]);
-            direct_finish(s, largest, bias + row, to, target.count);
-        } else {
-            VEC_UNROLL for (size_t n = 0; n < 4; n++) {
-                size_t before = n * vec_lanes;
-                if (before < target.count)
-                    direct_finish(s, sum[row][n], bias + row, to + before, target.count - before);
+        const float *weights = block_weights;
+        const float *corner = t->planes + at; /* what the filter's position u, v meets in the first of the four */
+        for (size_t c = t->channels; c > 0; c--) {
+            VEC_UNROLL for (size_t uv = 0; uv < 4; uv++) {
+                vec weight[direct_rows];
+                VEC_UNROLL for (int row = 0; row < rows; row++) weight[row] = vec_splat(weights++);
+                VEC_FORGET(corner); /* else GCC keeps planes in registers from one position to the next, and spills sums */
+                VEC_UNROLL for (size_t n = 0; n < 4; n++) {
+                    vec input = vec_load_aligned(corner + (pool ? n / 2 * 3 * pitch + n % 2 * pitch : n * vec_lanes));
+                    VEC_UNROLL for (int row = 0; row < rows; row++)
+                        sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
+                }
+                corner += pool ? (uv % 2 == 0 ? 1 : uv == 1 ? 2 : 5) * pitch : pitch;
             }
         }
+
+        float *to = output + at;
+        size_t count = t->count - at;
+        VEC_UNROLL for (int row = 0; row < rows; row++, to += t->out_plane) {
+            vec b = vec_splat(bias + row);
+            if (pool) {
+                direct_finish(t, vec_max4(sum[row][0], sum[row][1], sum[row][2], sum[row][3]), b, to, count);
+            } else {
+                VEC_UNROLL for (size_t n = 0; n < 4; n++)
+                    if (n * vec_lanes < count)
+                        direct_finish(t, sum[row][n], b, to + n * vec_lanes, count - n * vec_lanes);
+            }
+        }
     }
 }
 
-/* All output channels of one step of pixels. */
-VEC_INLINE void direct_blocks(const convpool_shape *s, bool pool, const float *packed, const float *planes,
-                              size_t pitch, direct_target target) {
-    const float *bias = packed, *weights = packed + direct_packed_bias(s);
-    for (size_t left = s->out_channels; left > 0;) {
-        size_t rows = direct_min(left, direct_rows);
-        switch (rows) { /* a constant in each call, so that the sums live in registers */
-        case 1: direct_block(s, 1, pool, planes, pitch, weights, bias, target); break;
+/* direct_block() for each number of rows, as functions of their own: GCC then keeps all sums in registers. */
+typedef void direct_block_function(const direct_tile *t, const float *weights, const float *bias, float *output);
+#define DIRECT_BLOCK(rows) \
+    static void direct_block_##rows(const direct_tile *t, const float *weights, const float *bias, float *output) { \
+        if (t->pool) \
+            direct_block(rows, true, t, weights, bias, output); \
+        else \
+            direct_block(rows, false, t, weights, bias, output); \
+    }
+DIRECT_BLOCK(1)
 #if VEC_REGISTERS >= 16
-        case 2: direct_block(s, 2, pool, planes, pitch, weights, bias, target); break;
-        case 3: direct_block(s, 3, pool, planes, pitch, weights, bias, target); break;
+DIRECT_BLOCK(2)
+DIRECT_BLOCK(3)
 #endif
 #if VEC_REGISTERS >= 32
-        case 4: direct_block(s, 4, pool, planes, pitch, weights, bias, target); break;
+DIRECT_BLOCK(4)
 #endif
-        }
-        left -= rows;
-        bias += rows;
-        weights += rows * s->channels * 4;
-        target.output += rows * target.plane;
-    }
-}
+
+static direct_block_function *const direct_blocks[direct_rows] = {
+    direct_block_1,
+#if VEC_REGISTERS >= 16
+    direct_block_2, direct_block_3,
+#endif
+#if VEC_REGISTERS >= 32
+    direct_block_4,
+#endif
+};
 
 static void direct_run(const convpool_shape *s, const void *packed, const float *input, float *output,
                        void *scratch, size_t first_row, size_t row_count) {
-    uintptr_t address = (uintptr_t)scratch;
-    float *planes = (float *)((char *)scratch + (-address & (CONVPOOL_ALIGNMENT - 1)));
-    size_t tile = direct_tile(s), step = direct_step(s->pool);
-    size_t end = (first_row + row_count) * s->out_width;
-    for (size_t first = first_row * s->out_width; first < end; first += tile) {
-        size_t count = direct_min(tile, end - first);
-        direct_gather(s, input, first, count, planes, tile);
-        for (size_t at = 0; at < count; at += step) {
-            direct_target target = {output + first + at, s->out_height * s->out_width, count - at};
-            if (s->pool)
-                direct_blocks(s, true, packed, planes + at, tile, target);
-            else
-                direct_blocks(s, false, packed, planes + at, tile, target);
+    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
+    float *planes = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
+    const float *bias = packed, *weights = bias + direct_packed_bias(s);
+    size_t first = first_row * s->out_width, end = first + row_count * s->out_width, most = direct_tile_pixels(s);
+    for (; first < end; first += most) {
+        direct_tile t = {
+            .planes = planes,
+            .output = output + first,
+            .channels = s->channels,
+            .pitch = most,
+            .count = direct_min(most, end - first),
+            .out_plane = s->out_height * s->out_width,
+            .pool = s->pool,
+            .relu = s->relu,
+        };
+        if (s->pool)
+            direct_gather(s, true, input, first, t.count, planes, t.pitch);
+        else
+            direct_gather(s, false, input, first, t.count, planes, t.pitch);
+        for (size_t o = 0, rows; o < s->out_channels; o += rows) {
+            rows = direct_min(direct_rows, s->out_channels - o);
+            direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);
         }
     }
 }

@@ -34,7 +34,19 @@
 #ifdef __clang__
 #define VEC_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define VEC_UNROLL _Pragma("GCC unroll 16")
+#define VEC_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/* Makes the compiler compute a vector here and now. Else GCC, where multiply-add is two instructions, gathers the
+ * additions of one sum and spills the others; and a loop that repeats one product would compute it once. */
+#if defined(__SSE__)
+#define VEC_KEEP(a) __asm__ volatile("" : "+v"(a))
+#elif defined(__aarch64__)
+#define VEC_KEEP(a) __asm__ volatile("" : "+w"(a))
+#elif defined(__i386__)
+#define VEC_KEEP(a) __asm__ volatile("" : "+m"(a))
+#else
+#define VEC_KEEP(a) __asm__ volatile("" : "+f"(a))
 #endif
 
 /* Makes the compiler forget what it knows of a pointer, so that it loads again what it points to. */

@@ -24,7 +24,11 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return a + b; }
-VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return a * b + c; }
+VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
+    c = a * b + c;
+    VEC_KEEP(c);
+    return c;
+}
 
 /* Where either is NaN the comparison is false: b is right if b is the NaN, else a is. */
 VEC_INLINE vec vec_max(vec a, vec b) { return a > b || a != a ? a : b; }

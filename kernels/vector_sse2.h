@@ -43,7 +43,11 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
-VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
+    c = _mm_add_ps(_mm_mul_ps(a, b), c);
+    VEC_KEEP(c);
+    return c;
+}
 
 /* maxps returns its second operand where either is NaN; a comparison's all-ones is itself a NaN. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {

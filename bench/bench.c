@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * convpool-bench: times every supported kernel, after it has been verified, beside the peak of its ISA.
+ *
+ * All kernels of a layer, the probes of their ISAs and a clock take turns, one sample each a round. The clock of a
+ * machine wanders, so a kernel is set against the probe of the same round, and the median over the rounds is what
+ * can be believed.
+ */
+#define _GNU_SOURCE
+#include "convpool_isas.h"
+#include "dispatch.h"
+#include "reference.h"
+#include "report.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
+static const char seed_layer[] = "16x25x25:32";
+static const char *const default_layers[] = {seed_layer,      "1x53x53:16",      "3x225x225:32",  "32x13x13:64",
+                                             "64x57x57:64", "64x113x113:128", "128x29x29:256"};
+
+enum { LEAST_ROUNDS = 31, MOST_ROUNDS = 1001 };
+static const double least_sample = 2e-3; /* seconds */
+
+/* One probe for each ISA of the build. */
+#define DECLARE(isa) double probe_##isa(uint64_t iterations);
+CONVPOOL_ISAS(DECLARE)
+typedef struct series {
+    double *values;
+    size_t count;
+} series;
+typedef struct probe {
+    const char *isa;
+    double (*run)(uint64_t iterations);
+    uint64_t iterations;        /* a sample; 0: not yet calibrated */
+    double rate;                /* flop/s in this round */
+    series gflops, flop_per_cycle; /* over all rounds */
+    bool wanted;
+} probe;
+#define ROW(name) {.isa = #name, .run = probe_##name},
+static probe probes[] = {CONVPOOL_ISAS(ROW)};
+enum { PROBES = sizeof probes / sizeof *probes };
+
+/* One kernel on one layer. */
+typedef struct entry {
+    convpool_kernel_info kernel;
+    convpool_layer *layer;
+    probe *probe;
+    uint64_t iterations;
+    series seconds, fractions;
+    double median, least, p90, gflops, fraction, error_ratio;
+} entry;
+
+typedef struct problem {
+    const char *shape;
+    convpool_layer_spec spec;
+    extents e;
+    float *input, *weights, *bias, *output;
+    entry *entries;
+    size_t count;
+    struct problem *next;
+} problem;
+
+static struct {
+    const char *kernel, *json;
+    double min_time; /* seconds a kernel and layer */
+    problem *problems;
+} options = {.min_time = 0.1};
+
+static struct {
+    double scipy, shifted, matmul; /* seconds; 0: not measured */
+} baseline;
+static series clock_ghz;
+
+static void fail(const char *message, const char *detail) {
+    fprintf(stderr, "convpool-bench: %s%s\n", message, detail);
+    exit(EXIT_FAILURE);
+}
+
+static void *allocate(size_t bytes) {
+    void *memory = aligned_alloc(64, (bytes + 64) / 64 * 64);
+    if (memory == NULL) fail("out of memory", "");
+    return memory;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void push(series *s, double value) {
+    if ((s->count & (s->count - 1)) == 0) {
+        s->values = realloc(s->values, (s->count ? 2 * s->count : 1) * sizeof *s->values);
+        if (s->values == NULL) fail("out of memory", "");
+    }
+    s->values[s->count++] = value;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The value below which `part` of the series lies. Sorts it. */
+static double quantile(series *s, double part) {
+    qsort(s->values, s->count, sizeof *s->values, compare);
+    return s->values[(size_t)(part * (double)(s->count - 1) + 0.5)];
+}
+
+static void progress(const char *what, const char *detail, size_t done, size_t all) {
+    if (!isatty(STDERR_FILENO)) return;
+    if (all > 0)
+        fprintf(stderr, "\r\033[K%s %s %zu/%zu", what, detail, done, all);
+    else
+        fprintf(stderr, "\r\033[K%s %s", what, detail);
+    fflush(stderr);
+}
+
+static void progress_end(void) {
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
+}
+
+/* Clock cycles a second, from a chain of dependent additions of one cycle each: of registers, as some CPUs add
+ * constants while renaming. */
+static double clock_rate(void) {
+    enum { adds = 16, times = 100000 };
+    uint64_t x = 0, y = 1;
+    double start = now();
+    for (int n = 0; n < times; n++)
+        for (int i = 0; i < adds; i++) {
+            x += y;
+            __asm__ volatile("" : "+r"(x), "+r"(y));
+        }
+    return adds * times / (now() - start);
+}
+
+static double run_kernel(entry *e, const problem *p, void *scratch, uint64_t iterations) {
+    double start = now();
+    for (uint64_t i = 0; i < iterations; i++)
+        convpool_layer_run(e->layer, p->input, p->output, scratch);
+    return now() - start;
+}
+
+static double run_probe(probe *p, uint64_t iterations) {
+    double start = now(), flop = p->run(iterations), seconds = now() - start;
+    p->rate = flop / seconds;
+    return seconds;
+}
+
+/* Repetitions that take at least a sample's time. */
+static uint64_t grow(uint64_t iterations, double seconds) {
+    double factor = seconds > 0 ? 1.1 * least_sample / seconds : 100;
+    return factor > 100 ? iterations * 100 : (uint64_t)(factor * (double)iterations) + 1;
+}
+
+static void calibrate(entry *e, const problem *p, void *scratch) {
+    double seconds;
+    for (e->iterations = 1; (seconds = run_kernel(e, p, scratch, e->iterations)) < least_sample;)
+        e->iterations = grow(e->iterations, seconds);
+    for (probe *q = e->probe; q->iterations == 0 || run_probe(q, q->iterations) < least_sample;)
+        q->iterations = q->iterations == 0 ? 1000 : grow(q->iterations, run_probe(q, q->iterations));
+}
+
+/* Floating-point operations of a direct convolution: 2 C O 4 for each convolution output. */
+static double direct_flop(const problem *p) {
+    size_t stride = p->spec.pool == CONVPOOL_POOL_MAX_2X2 ? 4 : 1;
+    return 8.0 * (double)p->spec.in_channels * (double)p->e.out * (double)stride;
+}
+
+static void verify(problem *p, void *scratch) {
+    double *y = allocate(p->e.out * sizeof *y), *bound = allocate(p->e.out * sizeof *bound);
+    progress("verifying", p->shape, 0, 0);
+    reference_double(&p->spec, p->input, p->weights, p->bias, y, bound);
+    for (size_t k = 0; k < p->count; k++) {
+        entry *e = &p->entries[k];
+        memset(p->output, 0xff, p->e.out * sizeof(float));
+        if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK) fail("run failed: ", e->kernel.name);
+        for (size_t i = 0; i < p->e.out; i++) {
+            double ratio = fabs(p->output[i] - y[i]) / bound[i];
+            if (!(ratio <= 1)) fail("wrong result, not timed: ", e->kernel.name);
+            e->error_ratio = fmax(e->error_ratio, ratio);
+        }
+    }
+    free(y);
+    free(bound);
+}
+
+static int by_median(const void *a, const void *b) {
+    const entry *x = a, *y = b;
+    return (x->median > y->median) - (x->median < y->median);
+}
+
+static bool wanted(const convpool_kernel_info *info) {
+    const char *name = options.kernel;
+    return info->supported && (name == NULL || strcmp(name, info->isa) == 0 || strcmp(name, info->algorithm) == 0 ||
+                               strcmp(name, info->name) == 0);
+}
+
+static void run_problem(problem *p) {
+    uint64_t state = 60;
+    p->input = allocate(p->e.in * sizeof(float));
+    p->weights = allocate(p->e.weights * sizeof(float));
+    p->bias = allocate(p->spec.out_channels * sizeof(float));
+    p->output = allocate(p->e.out * sizeof(float));
+    random_fill(&state, p->input, p->e.in);
+    random_fill(&state, p->weights, p->e.weights);
+    random_fill(&state, p->bias, p->spec.out_channels);
+
+    size_t scratch_size = 0;
+    p->entries = calloc(convpool_kernel_count(), sizeof *p->entries);
+    if (p->entries == NULL) fail("out of memory", "");
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!wanted(&info)) continue;
+        entry *e = &p->entries[p->count++];
+        e->kernel = info;
+        p->spec.kernel = info.name;
+        convpool_status status = convpool_layer_create(&p->spec, p->weights, p->bias, &e->layer);
+        if (status != CONVPOOL_OK) fail("cannot make the layer: ", convpool_status_string(status));
+        if (convpool_layer_scratch_size(e->layer) > scratch_size) scratch_size = convpool_layer_scratch_size(e->layer);
+        for (e->probe = probes; strcmp(e->probe->isa, info.isa) != 0;)
+            e->probe++;
+        e->probe->wanted = true;
+    }
+    void *scratch = allocate(scratch_size);
+    verify(p, scratch);
+
+    double longest = 0;
+    for (size_t k = 0; k < p->count; k++) {
+        entry *e = &p->entries[k];
+        progress("calibrating", e->kernel.name, 0, 0);
+        calibrate(e, p, scratch);
+        longest = fmax(longest, run_kernel(e, p, scratch, e->iterations));
+    }
+    double enough = options.min_time / fmax(longest, least_sample);
+    size_t rounds = (size_t)fmin(fmax(enough, LEAST_ROUNDS), MOST_ROUNDS);
+    for (size_t round = 0; round < rounds; round++) {
+        progress(p->shape, "round", round + 1, rounds);
+        for (size_t k = 0; k < p->count; k++) {
+            entry *e = &p->entries[k];
+            /* Kernels of one ISA follow each other: its probe runs once, before the first of them. */
+            if (k == 0 || e->probe != e[-1].probe) {
+                double hertz = clock_rate();
+                run_probe(e->probe, e->probe->iterations);
+                push(&clock_ghz, hertz * 1e-9);
+                push(&e->probe->gflops, e->probe->rate * 1e-9);
+                push(&e->probe->flop_per_cycle, e->probe->rate / hertz);
+            }
+            double seconds = run_kernel(e, p, scratch, e->iterations) / (double)e->iterations;
+            push(&e->seconds, seconds);
+            push(&e->fractions, direct_flop(p) / seconds / e->probe->rate);
+        }
+    }
+    progress_end();
+    for (size_t k = 0; k < p->count; k++) {
+        entry *e = &p->entries[k];
+        e->median = quantile(&e->seconds, 0.5);
+        e->least = quantile(&e->seconds, 0);
+        e->p90 = quantile(&e->seconds, 0.9);
+        e->gflops = direct_flop(p) / e->median * 1e-9;
+        e->fraction = quantile(&e->fractions, 0.5);
+        convpool_layer_destroy(e->layer);
+        free(e->seconds.values);
+        free(e->fractions.values);
+    }
+    qsort(p->entries, p->count, sizeof *p->entries, by_median);
+    free(scratch);
+    free(p->input);
+    free(p->weights);
+    free(p->bias);
+    free(p->output);
+}
+
+/* The program that the project began with, timed here, where Python has NumPy and SciPy. */
+static void measure_baseline(void) {
+    static const char *const pythons[] = {"/usr/bin/python3", "python3"};
+    for (size_t i = 0; i < 2 && baseline.scipy <= 0; i++) {
+        char command[2048], name[32];
+        double seconds;
+        snprintf(command, sizeof command, "%s '%s' 2>/dev/null", pythons[i], SEED_LAYER_PY);
+        progress("timing the NumPy/SciPy program with", pythons[i], 0, 0);
+        FILE *pipe = popen(command, "r");
+        if (pipe == NULL) continue;
+        while (fscanf(pipe, "%31s %lf", name, &seconds) == 2) {
+            if (strcmp(name, "scipy") == 0) baseline.scipy = seconds;
+            if (strcmp(name, "shifted") == 0) baseline.shifted = seconds;
+            if (strcmp(name, "matmul") == 0) baseline.matmul = seconds;
+        }
+        if (pclose(pipe) != 0) baseline.scipy = 0;
+    }
+    progress_end();
+}
+
+static void print_heading(void) {
+    char cpu[64];
+    convpool_cpu_name(cpu, sizeof cpu);
+    printf("convpool %s, %s (%s)\n%s, about %.2f GHz, one thread\n", convpool_version(), compiler_name(), BUILD_OPTIONS,
+           cpu, quantile(&clock_ghz, 0.5));
+    printf("peaks measured:");
+    for (probe *p = probes; p < probes + PROBES; p++)
+        if (p->wanted)
+            printf(" %s %.1f GFLOP/s (%.1f a cycle)%s", p->isa, quantile(&p->gflops, 0.5), quantile(&p->flop_per_cycle, 0.5),
+                   p + 1 < probes + PROBES && p[1].wanted ? (p - probes) % 2 ? ",\n               " : "," : "");
+    printf("\n");
+}
+
+static void print_problem(const problem *p) {
+    bool seed = strcmp(p->shape, seed_layer) == 0;
+    printf("\n%s%s\n", p->shape, seed ? " (the seed layer)" : "");
+    printf("%-18s %10s %10s %10s %8s %9s %11s%s\n", "kernel", "median us", "min us", "p90 us", "GFLOP/s", "of peak",
+           "error/bound", seed ? "   speed-up" : "");
+    for (size_t k = 0; k < p->count; k++) {
+        const entry *e = &p->entries[k];
+        printf("%-18s %10.2f %10.2f %10.2f %8.1f %9.2f %11.4f", e->kernel.name, e->median * 1e6, e->least * 1e6,
+               e->p90 * 1e6, e->gflops, e->fraction, e->error_ratio);
+        if (seed) printf(" %9.0fx", published_seconds / e->median);
+        printf("\n");
+    }
+    if (!seed) return;
+    printf("speed-up: over the published %.3f s of the NumPy/SciPy program\n", published_seconds);
+    if (baseline.scipy <= 0) {
+        printf("that program was not timed here: no python3 with NumPy and SciPy\n");
+        return;
+    }
+    double best = p->entries[0].median;
+    printf("that program here, today: %.4f s, %.0fx what %s takes;\n", baseline.scipy, baseline.scipy / best,
+           p->entries[0].kernel.name);
+    printf("better NumPy: shifted copies %.4f s (%.0fx), matrix products %.4f s (%.0fx)\n", baseline.shifted,
+           baseline.shifted / best, baseline.matmul, baseline.matmul / best);
+}
+
+static void write_json(FILE *file) {
+    char cpu[64];
+    convpool_cpu_name(cpu, sizeof cpu);
+    fprintf(file, "{\"schema\": 1, \"version\": \"%s\", \"cpu\": ", convpool_version());
+    json_string(file, cpu);
+    fprintf(file, ", \"compiler\": ");
+    json_string(file, compiler_name());
+    fprintf(file, ", \"options\": ");
+    json_string(file, BUILD_OPTIONS);
+    fprintf(file, ",\n \"clock_ghz\": %.3f", quantile(&clock_ghz, 0.5));
+    for (int what = 0; what < 2; what++) {
+        const char *separator = "";
+        fprintf(file, ",\n \"%s\": {", what ? "peak_flop_per_cycle" : "peak_gflops");
+        for (probe *p = probes; p < probes + PROBES; p++)
+            if (p->wanted) {
+                fprintf(file, "%s\"%s\": %.2f", separator, p->isa, quantile(what ? &p->flop_per_cycle : &p->gflops, 0.5));
+                separator = ", ";
+            }
+        fprintf(file, "}");
+    }
+    fprintf(file, ",\n \"baseline\": {\"published_seconds\": %.3f, \"measured_seconds\": ", published_seconds);
+    fprintf(file, baseline.scipy > 0 ? "%.6f}" : "null}", baseline.scipy);
+    fprintf(file, ",\n \"results\": [");
+    const char *separator = "";
+    for (const problem *p = options.problems; p != NULL; p = p->next)
+        for (size_t k = 0; k < p->count; k++, separator = ",") {
+            const entry *e = &p->entries[k];
+            fprintf(file,
+                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, \"p90_us\": %.3f, "
+                    "\"gflops\": %.2f, \"peak_fraction\": %.4f, \"speedup_published\": ",
+                    separator, p->shape, e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->gflops,
+                    e->fraction);
+            fprintf(file, strcmp(p->shape, seed_layer) == 0 ? "%.1f" : "null", published_seconds / e->median);
+            fprintf(file, ", \"max_error_bound_ratio\": %.6f}", e->error_ratio);
+        }
+    fprintf(file, "],\n \"peers\": []}\n");
+}
+
+static void add_problem(const char *shape) {
+    problem *p = calloc(1, sizeof *p), **last = &options.problems;
+    if (p == NULL) fail("out of memory", "");
+    p->shape = shape;
+    if (!parse_layer(shape, &p->spec)) fail("not a layer in the form CxHxW:O: ", shape);
+    if (p->spec.in_channels == 0 || p->spec.out_channels == 0 || p->spec.in_height < 3 || p->spec.in_width < 3 ||
+        convpool_layer_memory_size(&p->spec) == 0)
+        fail("not a layer that can be run: ", shape);
+    p->e = extents_of(&p->spec);
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = p;
+}
+
+static const char usage[] =
+    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS]\n"
+    "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), one thread.\n"
+    "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct)\n"
+    "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
+    "                    C input channels, H x W input, O output channels\n"
+    "  --json FILE       write the results to FILE as well\n"
+    "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n";
+
+static void parse_options(int argc, char **argv) {
+    static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
+                                                 {"shape", required_argument, NULL, 's'},
+                                                 {"json", required_argument, NULL, 'j'},
+                                                 {"min-time", required_argument, NULL, 't'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+        char *end = NULL;
+        switch (c) {
+        case 'k': options.kernel = optarg; break;
+        case 's': add_problem(optarg); break;
+        case 'j': options.json = optarg; break;
+        case 't':
+            options.min_time = strtod(optarg, &end) * 1e-3;
+            if (*end != 0 || end == optarg || !(options.min_time >= 0)) fail("not a time in milliseconds: ", optarg);
+            break;
+        case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
+        default: fputs(usage, stderr); exit(2);
+        }
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        exit(2);
+    }
+    if (options.problems == NULL)
+        for (size_t i = 0; i < sizeof default_layers / sizeof *default_layers; i++)
+            add_problem(default_layers[i]);
+    if (options.kernel != NULL) { /* the library says best what is wrong with a name */
+        convpool_layer_spec spec = options.problems->spec;
+        spec.kernel = options.kernel;
+        float weight = 0;
+        convpool_layer *layer = NULL;
+        spec.in_channels = spec.out_channels = 1;
+        float weights[4] = {weight, weight, weight, weight};
+        convpool_status status = convpool_layer_create(&spec, weights, NULL, &layer);
+        convpool_layer_destroy(layer);
+        if (status != CONVPOOL_OK) {
+            fprintf(stderr, "convpool-bench: --kernel %s: %s; supported here:", options.kernel, convpool_status_string(status));
+            convpool_kernel_info info;
+            for (size_t k = 0; convpool_kernel_get(k, &info); k++)
+                if (info.supported) fprintf(stderr, " %s", info.name);
+            fprintf(stderr, "\n");
+            exit(2);
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    parse_options(argc, argv);
+    FILE *json = NULL;
+    if (options.json != NULL && (json = fopen(options.json, "w")) == NULL) fail("cannot write ", options.json);
+    bool seed = false;
+    for (problem *p = options.problems; p != NULL; p = p->next)
+        seed |= strcmp(p->shape, seed_layer) == 0;
+    if (seed) measure_baseline();
+#ifdef __linux__
+    cpu_set_t cpu; /* a sample that moves to another core measures the move */
+    CPU_ZERO(&cpu);
+    CPU_SET((size_t)sched_getcpu(), &cpu);
+    sched_setaffinity(0, sizeof cpu, &cpu);
+#endif
+    for (problem *p = options.problems; p != NULL; p = p->next)
+        run_problem(p);
+    print_heading();
+    for (problem *p = options.problems; p != NULL; p = p->next)
+        print_problem(p);
+    if (json != NULL) {
+        write_json(json);
+        if (fclose(json) != 0) fail("cannot write ", options.json);
+    }
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What an ISA can do at most: independent multiply-adds at its full width, in its kernels' own words. Compiled once
+ * for each ISA, as PROBE, with its VECTOR_HEADER. */
+#include VECTOR_HEADER
+
+#include <stdint.h>
+
+double PROBE(uint64_t iterations);
+
+/* Returns the floating-point operations done. */
+double PROBE(uint64_t iterations) {
+    /* As many sums as registers allow beside the operands, at least 12 where there are 16. */
+    enum { sums = VEC_REGISTERS * 3 / 4 };
+    static const float small = 1e-3f;
+    vec sum[sums], x = vec_splat(&small), w = vec_splat(&small);
+    VEC_UNROLL for (int i = 0; i < sums; i++) sum[i] = vec_zero();
+    for (uint64_t n = 0; n < iterations; n++) {
+        VEC_UNROLL for (int i = 0; i < sums; i++) {
+            VEC_KEEP(x); /* or the product, where it is an instruction of its own, would be taken out of the loop */
+            sum[i] = vec_mul_add(x, w, sum[i]);
+        }
+    }
+    VEC_UNROLL for (int i = 0; i < sums; i++) VEC_KEEP(sum[i]);
+    return 2.0 * sums * vec_lanes * (double)iterations;
+}
