@@ -25,7 +25,7 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return a + b; }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
-    c = a * b + c;
+    c = c + a * b;
     VEC_KEEP(c);
     return c;
 }

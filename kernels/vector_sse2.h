@@ -44,7 +44,7 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
-    c = _mm_add_ps(_mm_mul_ps(a, b), c);
+    c = _mm_add_ps(c, _mm_mul_ps(a, b));
     VEC_KEEP(c);
     return c;
 }

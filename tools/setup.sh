@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# Sourced by bench/run and tests/run, from the top folder: installs what a build needs, configures and builds.
+
+# need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds.
+missing=
+need() {
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+# Whether the compiler finds a header.
+header() {
+    echo "#include <$1>" | "${CC:-cc}" -E -x c -
+}
+
+# install_missing: installs the packages that are missing, or names them and stops.
+install_missing() {
+    [ -n "$missing" ] || return 0
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=sudo
+        command -v sudo >/dev/null || as_root=none
+    fi
+    if ! command -v apt-get >/dev/null || [ "$as_root" = none ]; then
+        echo "Missing, by the names of Debian's packages:$missing" >&2
+        echo "Install them and run this again." >&2
+        exit 2
+    fi
+    echo "Installing:$missing" >&2
+    # shellcheck disable=SC2086 # lists of words
+    {
+        $as_root apt-get update -qq >&2
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2
+    } || { echo "apt-get could not install:$missing" >&2; exit 2; }
+    hash -r
+    missing=
+}
+
+# What every build needs.
+need_build() {
+    need gcc command -v "${CC:-cc}"
+    need libc6-dev header stdlib.h
+    need meson command -v meson
+    need ninja-build command -v ninja
+    case $(uname -m) in
+    x86_64 | i?86) need libcpu-features-dev header cpu_features/cpuinfo_x86.h ;;
+    esac
+}
+
+# build FOLDER [OPTION]...: configures FOLDER (once; again where the options have changed) and builds what has changed.
+build() {
+    folder=$1
+    shift
+    if [ ! -f "$folder/build.ninja" ] || [ "$*" != "$(cat "$folder/configured-with" 2>/dev/null)" ]; then
+        rm -rf "$folder"
+        meson setup "$folder" "$@" >&2
+        echo "$*" >"$folder/configured-with"
+    fi
+    ninja -C "$folder" >&2
+}
+
+# run_tests FOLDER [ARGUMENT OF MESON TEST]...: runs the tests built there; prints 'N passed, N failed' last, and fails
+# unless some passed and none failed. Every subtest counts.
+run_tests() {
+    folder=$1
+    shift
+    log=$folder/meson-logs/testlog.junit.xml
+    rm -f "$log"
+    status=0
+    meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || status=$?
+    total() { sed -n "s/.*<testsuites[^>]* $1=\"\([0-9]*\)\".*/\1/p" "$log" 2>/dev/null; }
+    tests=$(total tests)
+    failed=$(($(total failures) + $(total errors)))
+    [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1 # a program that failed in none of its subtests
+    passed=$((${tests:-0} - failed))
+    [ "$passed" -ge 0 ] || passed=0
+    echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
