@@ -24,7 +24,7 @@
 
 static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
 static const char seed_layer[] = "16x25x25:32";
-static const char *const default_layers[] = {seed_layer,      "1x53x53:16",      "3x225x225:32",  "32x13x13:64",
+static const char *const default_layers[] = {seed_layer,    "1x53x53:16",     "3x225x225:32", "32x13x13:64",
                                              "64x57x57:64", "64x113x113:128", "128x29x29:256"};
 
 enum { LEAST_ROUNDS = 31, MOST_ROUNDS = 1001 };
@@ -40,8 +40,8 @@ typedef struct series {
 typedef struct probe {
     const char *isa;
     double (*run)(uint64_t iterations);
-    uint64_t iterations;        /* a sample; 0: not yet calibrated */
-    double rate;                /* flop/s in this round */
+    uint64_t iterations;           /* a sample; 0: not yet calibrated */
+    double rate;                   /* flop/s in this round */
     series gflops, flop_per_cycle; /* over all rounds */
     bool wanted;
 } probe;
@@ -75,9 +75,7 @@ static struct {
     problem *problems;
 } options = {.min_time = 0.1};
 
-static struct {
-    double scipy, shifted, matmul; /* seconds; 0: not measured */
-} baseline;
+static struct { double scipy, shifted, matmul; /* seconds; 0: not measured */ } baseline;
 static series clock_ghz;
 
 static void fail(const char *message, const char *detail) {
@@ -183,7 +181,8 @@ static void verify(problem *p, void *scratch) {
     for (size_t k = 0; k < p->count; k++) {
         entry *e = &p->entries[k];
         memset(p->output, 0xff, p->e.out * sizeof(float));
-        if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK) fail("run failed: ", e->kernel.name);
+        if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK)
+            fail("run failed: ", e->kernel.name);
         for (size_t i = 0; i < p->e.out; i++) {
             double ratio = fabs(p->output[i] - y[i]) / bound[i];
             if (!(ratio <= 1)) fail("wrong result, not timed: ", e->kernel.name);
@@ -308,7 +307,8 @@ static void print_heading(void) {
     printf("peaks measured:");
     for (probe *p = probes; p < probes + PROBES; p++)
         if (p->wanted)
-            printf(" %s %.1f GFLOP/s (%.1f a cycle)%s", p->isa, quantile(&p->gflops, 0.5), quantile(&p->flop_per_cycle, 0.5),
+            printf(" %s %.1f GFLOP/s (%.1f a cycle)%s", p->isa, quantile(&p->gflops, 0.5),
+                   quantile(&p->flop_per_cycle, 0.5),
                    p + 1 < probes + PROBES && p[1].wanted ? (p - probes) % 2 ? ",\n               " : "," : "");
     printf("\n");
 }
@@ -353,7 +353,8 @@ static void write_json(FILE *file) {
         fprintf(file, ",\n \"%s\": {", what ? "peak_flop_per_cycle" : "peak_gflops");
         for (probe *p = probes; p < probes + PROBES; p++)
             if (p->wanted) {
-                fprintf(file, "%s\"%s\": %.2f", separator, p->isa, quantile(what ? &p->flop_per_cycle : &p->gflops, 0.5));
+                fprintf(file, "%s\"%s\": %.2f", separator, p->isa,
+                        quantile(what ? &p->flop_per_cycle : &p->gflops, 0.5));
                 separator = ", ";
             }
         fprintf(file, "}");
@@ -366,7 +367,8 @@ static void write_json(FILE *file) {
         for (size_t k = 0; k < p->count; k++, separator = ",") {
             const entry *e = &p->entries[k];
             fprintf(file,
-                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, \"p90_us\": %.3f, "
+                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, "
+                    "\"p90_us\": %.3f, "
                     "\"gflops\": %.2f, \"peak_fraction\": %.4f, \"speedup_published\": ",
                     separator, p->shape, e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->gflops,
                     e->fraction);
@@ -400,12 +402,10 @@ static const char usage[] =
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n";
 
 static void parse_options(int argc, char **argv) {
-    static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
-                                                 {"shape", required_argument, NULL, 's'},
-                                                 {"json", required_argument, NULL, 'j'},
-                                                 {"min-time", required_argument, NULL, 't'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {
+        {"kernel", required_argument, NULL, 'k'}, {"shape", required_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},   {"min-time", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         char *end = NULL;
         switch (c) {
@@ -414,7 +414,8 @@ static void parse_options(int argc, char **argv) {
         case 'j': options.json = optarg; break;
         case 't':
             options.min_time = strtod(optarg, &end) * 1e-3;
-            if (*end != 0 || end == optarg || !(options.min_time >= 0)) fail("not a time in milliseconds: ", optarg);
+            if (*end != 0 || end == optarg || !(options.min_time >= 0 && options.min_time <= 1e6))
+                fail("not a time in milliseconds: ", optarg);
             break;
         case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
         default: fputs(usage, stderr); exit(2);
@@ -428,16 +429,15 @@ static void parse_options(int argc, char **argv) {
         for (size_t i = 0; i < sizeof default_layers / sizeof *default_layers; i++)
             add_problem(default_layers[i]);
     if (options.kernel != NULL) { /* the library says best what is wrong with a name */
-        convpool_layer_spec spec = options.problems->spec;
+        static const float weights[4];
+        convpool_layer_spec spec = {.in_channels = 1, .in_height = 3, .in_width = 3, .out_channels = 1};
+        convpool_layer *layer;
         spec.kernel = options.kernel;
-        float weight = 0;
-        convpool_layer *layer = NULL;
-        spec.in_channels = spec.out_channels = 1;
-        float weights[4] = {weight, weight, weight, weight};
         convpool_status status = convpool_layer_create(&spec, weights, NULL, &layer);
         convpool_layer_destroy(layer);
         if (status != CONVPOOL_OK) {
-            fprintf(stderr, "convpool-bench: --kernel %s: %s; supported here:", options.kernel, convpool_status_string(status));
+            fprintf(stderr, "convpool-bench: --kernel %s: %s; supported here:", options.kernel,
+                    convpool_status_string(status));
             convpool_kernel_info info;
             for (size_t k = 0; convpool_kernel_get(k, &info); k++)
                 if (info.supported) fprintf(stderr, " %s", info.name);

@@ -13,13 +13,18 @@ double PROBE(uint64_t iterations) {
     enum { sums = VEC_REGISTERS * 3 / 4 };
     static const float small = 1e-3f;
     vec sum[sums], x = vec_splat(&small), w = vec_splat(&small);
-    VEC_UNROLL for (int i = 0; i < sums; i++) sum[i] = vec_zero();
+    VEC_UNROLL
+    for (int i = 0; i < sums; i++)
+        sum[i] = vec_zero();
     for (uint64_t n = 0; n < iterations; n++) {
-        VEC_UNROLL for (int i = 0; i < sums; i++) {
+        VEC_UNROLL
+        for (int i = 0; i < sums; i++) {
             VEC_KEEP(x); /* or the product, where it is an instruction of its own, would be taken out of the loop */
             sum[i] = vec_mul_add(x, w, sum[i]);
         }
     }
-    VEC_UNROLL for (int i = 0; i < sums; i++) VEC_KEEP(sum[i]);
+    VEC_UNROLL
+    for (int i = 0; i < sums; i++)
+        VEC_KEEP(sum[i]);
     return 2.0 * sums * vec_lanes * (double)iterations;
 }

@@ -43,8 +43,7 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
-            if (status != CONVPOOL_OK ||
-                (shape != NULL && strcmp(kernel->algorithm, preferred_algorithm(shape)) == 0))
+            if (status != CONVPOOL_OK || (shape != NULL && strcmp(kernel->algorithm, preferred_algorithm(shape)) == 0))
                 *choice = (convpool_choice){*isa, kernel};
             status = CONVPOOL_OK;
         }

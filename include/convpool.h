@@ -160,16 +160,15 @@ CONVPOOL_API convpool_status convpool_layer_run(const convpool_layer *layer, con
  * tensors, and overlap is judged on the whole. However an image is split, every bit of the result is the
  * same. Zero rows are fine. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for NULL, rows beyond the
  * output, or overlap. */
-CONVPOOL_API convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float *input,
-                                                     float *output, void *scratch, size_t first_row,
-                                                     size_t row_count);
+CONVPOOL_API convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float *input, float *output,
+                                                     void *scratch, size_t first_row, size_t row_count);
 
 /* 2x2 max-pooling with stride 2 alone: input [channels][height][width], output [channels][height / 2]
  * [width / 2]; an odd last row or column is dropped. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or
  * overlap), CONVPOOL_INVALID_SHAPE (no channels, a side below 2, a size that overflows), or where
  * CONVPOOL_KERNEL names none that can run, CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
-CONVPOOL_API convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height,
-                                                   size_t width, float *output);
+CONVPOOL_API convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width,
+                                                   float *output);
 
 /* ReLU alone: output[i] = max(input[i], 0) for i < count; NaN stays NaN. output may equal input, but not
  * overlap it otherwise. A count of 0 is fine, even with NULL. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT

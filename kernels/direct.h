@@ -101,7 +101,8 @@ VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool wh
                                      float *to, size_t pitch) {
     for (size_t c = 0; c < s->channels; c++, from += s->height * s->width, to += direct_plane_count(pool) * pitch) {
         if (pool) {
-            VEC_UNROLL for (size_t i = 0; i < 3; i++) {
+            VEC_UNROLL
+            for (size_t i = 0; i < 3; i++) {
                 const float *x = from + i * s->width;
                 float *plane = to + 3 * i * pitch;
                 vec middle, right;
@@ -112,7 +113,8 @@ VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool wh
                 direct_store(plane + 2 * pitch, right, whole, n);
             }
         } else {
-            VEC_UNROLL for (size_t uv = 0; uv < 4; uv++) {
+            VEC_UNROLL
+            for (size_t uv = 0; uv < 4; uv++) {
                 vec x = direct_load(from + uv / 2 * s->width + uv % 2, whole, n);
                 direct_store(to + uv * pitch, x, whole, n);
             }
@@ -147,7 +149,7 @@ VEC_INLINE void direct_gather(const convpool_shape *s, bool pool, const float *i
 /* A tile of output pixels: its planes, and where its results go. */
 typedef struct direct_tile {
     const float *planes;
-    float *output; /* of the first pixel in the first channel */
+    float *output;                            /* of the first pixel in the first channel */
     size_t channels, pitch, count, out_plane; /* planes have pitch floats, the output's channels out_plane */
     bool pool, relu;
 } direct_tile;
@@ -164,19 +166,29 @@ VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const fl
     size_t pitch = t->pitch;
     for (size_t at = 0; at < t->count; at += direct_step(pool)) {
         vec sum[direct_rows][4];
-        VEC_UNROLL for (int row = 0; row < rows; row++)
-            VEC_UNROLL for (size_t n = 0; n < 4; n++) sum[row][n] = vec_zero();
+        VEC_UNROLL
+        for (int row = 0; row < rows; row++) {
+            VEC_UNROLL
+            for (size_t n = 0; n < 4; n++)
+                sum[row][n] = vec_zero();
+        }
 
         const float *weights = block_weights;
         const float *corner = t->planes + at; /* what the filter's position u, v meets in the first of the four */
         for (size_t c = t->channels; c > 0; c--) {
-            VEC_UNROLL for (size_t uv = 0; uv < 4; uv++) {
+            VEC_UNROLL
+            for (size_t uv = 0; uv < 4; uv++) {
                 vec weight[direct_rows];
-                VEC_UNROLL for (int row = 0; row < rows; row++) weight[row] = vec_splat(weights++);
-                VEC_FORGET(corner); /* else GCC keeps planes in registers from one position to the next, and spills sums */
-                VEC_UNROLL for (size_t n = 0; n < 4; n++) {
+                VEC_UNROLL
+                for (int row = 0; row < rows; row++)
+                    weight[row] = vec_splat(weights++);
+                /* Else GCC keeps planes in registers from one position to the next, and spills sums. */
+                VEC_FORGET(corner);
+                VEC_UNROLL
+                for (size_t n = 0; n < 4; n++) {
                     vec input = vec_load_aligned(corner + (pool ? n / 2 * 3 * pitch + n % 2 * pitch : n * vec_lanes));
-                    VEC_UNROLL for (int row = 0; row < rows; row++)
+                    VEC_UNROLL
+                    for (int row = 0; row < rows; row++)
                         sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
                 }
                 corner += pool ? (uv % 2 == 0 ? 1 : uv == 1 ? 2 : 5) * pitch : pitch;
@@ -185,12 +197,14 @@ VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const fl
 
         float *to = output + at;
         size_t count = t->count - at;
-        VEC_UNROLL for (int row = 0; row < rows; row++, to += t->out_plane) {
+        VEC_UNROLL
+        for (int row = 0; row < rows; row++, to += t->out_plane) {
             vec b = vec_splat(bias + row);
             if (pool) {
                 direct_finish(t, vec_max4(sum[row][0], sum[row][1], sum[row][2], sum[row][3]), b, to, count);
             } else {
-                VEC_UNROLL for (size_t n = 0; n < 4; n++)
+                VEC_UNROLL
+                for (size_t n = 0; n < 4; n++)
                     if (n * vec_lanes < count)
                         direct_finish(t, sum[row][n], b, to + n * vec_lanes, count - n * vec_lanes);
             }
@@ -219,15 +233,16 @@ DIRECT_BLOCK(4)
 static direct_block_function *const direct_blocks[direct_rows] = {
     direct_block_1,
 #if VEC_REGISTERS >= 16
-    direct_block_2, direct_block_3,
+    direct_block_2,
+    direct_block_3,
 #endif
 #if VEC_REGISTERS >= 32
     direct_block_4,
 #endif
 };
 
-static void direct_run(const convpool_shape *s, const void *packed, const float *input, float *output,
-                       void *scratch, size_t first_row, size_t row_count) {
+static void direct_run(const convpool_shape *s, const void *packed, const float *input, float *output, void *scratch,
+                       size_t first_row, size_t row_count) {
     uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
     float *planes = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
     const float *bias = packed, *weights = bias + direct_packed_bias(s);
@@ -254,7 +269,7 @@ static void direct_run(const convpool_shape *s, const void *packed, const float 
     }
 }
 
-#define DIRECT_KERNEL(isa)                                                                                  \
+#define DIRECT_KERNEL(isa) \
     { isa "-direct", "direct", direct_packed_size, direct_pack, direct_scratch_size, direct_row_step, direct_run }
 
 #endif

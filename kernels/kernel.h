@@ -40,8 +40,8 @@ typedef struct convpool_kernel {
     size_t (*row_step)(const convpool_shape *shape);     /* output rows that share arithmetic */
 
     /* Computes output rows [first_row, first_row + row_count); the whole input and output are given. */
-    void (*run)(const convpool_shape *shape, const void *packed, const float *input, float *output,
-                void *scratch, size_t first_row, size_t row_count);
+    void (*run)(const convpool_shape *shape, const void *packed, const float *input, float *output, void *scratch,
+                size_t first_row, size_t row_count);
 } convpool_kernel;
 
 enum { CONVPOOL_ALIGNMENT = 64 };

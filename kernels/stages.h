@@ -29,8 +29,7 @@ static void relu(const float *input, size_t count, float *output) {
     size_t i = 0;
     for (; count - i >= vec_lanes; i += vec_lanes)
         vec_store(output + i, vec_relu(vec_load(input + i)));
-    if (i < count)
-        vec_store_part(output + i, vec_relu(vec_load_part(input + i, count - i)), count - i);
+    if (i < count) vec_store_part(output + i, vec_relu(vec_load_part(input + i, count - i)), count - i);
 }
 
 #endif

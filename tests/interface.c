@@ -16,8 +16,8 @@ static float input[16 * 25 * 25], output[32 * 12 * 12], weights[32 * 16 * 4], bi
 /* The listing's first kernel that this CPU runs and that answers to `wanted`; "" for any. */
 static bool first_supported(const char *wanted, convpool_kernel_info *info) {
     for (size_t i = 0; convpool_kernel_get(i, info); i++)
-        if (info->supported && (*wanted == 0 || strcmp(wanted, info->isa) == 0 || strcmp(wanted, info->algorithm) == 0 ||
-                                strcmp(wanted, info->name) == 0))
+        if (info->supported && (*wanted == 0 || strcmp(wanted, info->isa) == 0 ||
+                                strcmp(wanted, info->algorithm) == 0 || strcmp(wanted, info->name) == 0))
             return true;
     return false;
 }
@@ -144,8 +144,9 @@ static void expect_unsupported(const char *argument) {
 }
 
 void check_environment_refuses_what_is_not_built_in(void) {
-    static const char *const values[] = {"AVX2",  "avx2 ", "avx",  "Scalar",  "best",   "direct-avx2",     "-", " ",
-                                         "-direct", "scalar-", "0", "unknown", "scalar-directly", "rvv", "default"};
+    static const char *const values[] = {"AVX2",   "avx2 ",   "avx",     "Scalar", "best",    "direct-avx2",     "-",
+                                         " ",      "-direct", "scalar-", "0",      "unknown", "scalar-directly", "rvv",
+                                         "default"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         alone(values[i], expect_unknown, "");
     char large[5000];
@@ -199,7 +200,8 @@ void check_choice_truth_table(void) {
     enum {
         SSE2 = CONVPOOL_NEEDS_SSE2,
         AVX2 = SSE2 | CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3,
-        AVX512 = AVX2 | CONVPOOL_NEEDS_AVX512F | CONVPOOL_NEEDS_AVX512BW | CONVPOOL_NEEDS_AVX512DQ | CONVPOOL_NEEDS_AVX512VL
+        AVX512 =
+            AVX2 | CONVPOOL_NEEDS_AVX512F | CONVPOOL_NEEDS_AVX512BW | CONVPOOL_NEEDS_AVX512DQ | CONVPOOL_NEEDS_AVX512VL
     };
     enum { OK = CONVPOOL_OK, UNKNOWN = CONVPOOL_KERNEL_UNKNOWN, UNSUPPORTED = CONVPOOL_KERNEL_UNSUPPORTED };
     static const struct {
@@ -249,7 +251,8 @@ void check_choice_truth_table(void) {
         if (!built && automatic) continue; /* every_set_of_features says what is chosen without it */
         for (int with_shape = 0; with_shape < 2; with_shape++) {
             convpool_choice choice = {NULL, NULL};
-            convpool_status status = convpool_choose(rows[i].wanted, rows[i].features, with_shape ? &shape : NULL, &choice);
+            convpool_status status =
+                convpool_choose(rows[i].wanted, rows[i].features, with_shape ? &shape : NULL, &choice);
             int expected = built ? rows[i].status : UNKNOWN;
             CHECK((int)status == expected, "row %zu: %s", i, convpool_status_string(status));
             if (expected == OK && status == CONVPOOL_OK)
@@ -267,10 +270,12 @@ static bool answers(const convpool_isa *isa, const convpool_kernel *kernel, cons
 }
 
 void check_choice_every_set_of_features(void) {
-    static const char *const names[] = {"",       "avx512", "avx2",        "sse2",        "neon",         "scalar",
-                                        "direct", "avx512-direct", "avx2-direct", "sse2-direct", "neon-direct", "scalar-direct",
-                                        "winograd", "avx3"};
-    static const convpool_shape shapes[] = {{16, 25, 25, 32, 12, 12, true, true, false}, {1, 2, 2, 1, 1, 1, false, false, true}};
+    static const char *const names[] = {
+        "",         "avx512",        "avx2",        "sse2",        "neon",        "scalar",
+        "direct",   "avx512-direct", "avx2-direct", "sse2-direct", "neon-direct", "scalar-direct",
+        "winograd", "avx3"};
+    static const convpool_shape shapes[] = {{16, 25, 25, 32, 12, 12, true, true, false},
+                                            {1, 2, 2, 1, 1, 1, false, false, true}};
     for (unsigned features = 0; features < 1u << 7; features++)
         for (size_t n = 0; n < sizeof names / sizeof *names; n++)
             for (size_t s = 0; s < 2; s++) {
@@ -289,7 +294,8 @@ void check_choice_every_set_of_features(void) {
                                          : CONVPOOL_KERNEL_UNKNOWN),
                       "'%s' with %#x: %s", names[n], features, convpool_status_string(status));
                 CHECK(choice.isa == best, "'%s' with %#x", names[n], features);
-                CHECK(best == NULL || answers(choice.isa, choice.kernel, names[n]), "'%s' with %#x", names[n], features);
+                CHECK(best == NULL || answers(choice.isa, choice.kernel, names[n]), "'%s' with %#x", names[n],
+                      features);
             }
 }
 
@@ -308,10 +314,12 @@ void check_choice_listing(void) {
             CHECK(info.supported == (missing == 0), "%s", info.name);
             /* Every need has a reason of its own. */
             for (unsigned bit = 1; bit < 1u << 7; bit <<= 1)
-                CHECK((*convpool_cpu_reason((*isa)->needs, ~bit) != 0) == (((*isa)->needs & bit) != 0), "%s", info.name);
+                CHECK((*convpool_cpu_reason((*isa)->needs, ~bit) != 0) == (((*isa)->needs & bit) != 0), "%s",
+                      info.name);
         }
     CHECK(index == count && count > 0, "%zu", count);
-    CHECK(strcmp(convpool_cpu_reason(CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3, CONVPOOL_NEEDS_AVX2), "the CPU has no FMA3") == 0,
+    CHECK(strcmp(convpool_cpu_reason(CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3, CONVPOOL_NEEDS_AVX2),
+                 "the CPU has no FMA3") == 0,
           "%s", "reason");
     memset(&info, CANARY, sizeof info);
     memset(&untouched, CANARY, sizeof untouched);
@@ -326,8 +334,10 @@ typedef struct refusal {
     convpool_status status;
 } refusal;
 
-static convpool_layer_spec shaped(size_t channels, size_t height, size_t width, size_t out_channels, convpool_pool pool) {
-    return (convpool_layer_spec){.in_channels = channels, .in_height = height, .in_width = width, .out_channels = out_channels, .pool = pool};
+static convpool_layer_spec shaped(size_t channels, size_t height, size_t width, size_t out_channels,
+                                  convpool_pool pool) {
+    return (convpool_layer_spec){
+        .in_channels = channels, .in_height = height, .in_width = width, .out_channels = out_channels, .pool = pool};
 }
 
 static size_t refusals(refusal *rows) {
@@ -398,11 +408,14 @@ void check_interface_errors_of_create(void) {
         CHECK(convpool_layer_memory_size(&rows[i].spec) == 0, "row %zu", i);
     }
     convpool_layer *layer = set;
-    CHECK(convpool_layer_create(NULL, weights, bias, &layer) == CONVPOOL_INVALID_ARGUMENT && layer == NULL, "%s", "spec");
+    CHECK(convpool_layer_create(NULL, weights, bias, &layer) == CONVPOOL_INVALID_ARGUMENT && layer == NULL, "%s",
+          "spec");
     layer = set;
-    CHECK(convpool_layer_create(&seed, NULL, bias, &layer) == CONVPOOL_INVALID_ARGUMENT && layer == NULL, "%s", "weights");
+    CHECK(convpool_layer_create(&seed, NULL, bias, &layer) == CONVPOOL_INVALID_ARGUMENT && layer == NULL, "%s",
+          "weights");
     CHECK(convpool_layer_create(&seed, weights, bias, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "layer");
-    CHECK(convpool_layer_create(&rows[0].spec, NULL, bias, &layer) == CONVPOOL_INVALID_ARGUMENT, "%s", "pointers first");
+    CHECK(convpool_layer_create(&rows[0].spec, NULL, bias, &layer) == CONVPOOL_INVALID_ARGUMENT, "%s",
+          "pointers first");
     CHECK(convpool_layer_memory_size(NULL) == 0, "%s", "memory_size");
     /* An image no memory can hold is fine as a shape; weights that no allocation can hold are not had. */
     convpool_layer_spec vast = shaped(1, SIZE_MAX >> 10, 3, 1, CONVPOOL_POOL_MAX_2X2);
@@ -448,14 +461,16 @@ void check_interface_errors_of_create_in(void) {
     REFUSE(INVALID_ARGUMENT, &seed, weights, inside + 1, memory, sizeof memory);
     REFUSE(INVALID_ARGUMENT, &seed, weights, inside + (needed - 1) / 4, memory, sizeof memory);
     REFUSE(OUT_OF_MEMORY, &seed, inside, bias, memory, 1); /* overlap is looked at last */
-    CHECK(convpool_layer_create_in(&seed, weights, bias, memory, sizeof memory, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "layer");
+    CHECK(convpool_layer_create_in(&seed, weights, bias, memory, sizeof memory, NULL) == CONVPOOL_INVALID_ARGUMENT,
+          "%s", "layer");
     CHECK(all_canaries(memory, sizeof memory), "%s", "layer");
     convpool_layer *layer = NULL;
     CHECK(convpool_layer_create_in(&seed, weights, bias, memory, needed, &layer) == CONVPOOL_OK, "%s", "just enough");
     CHECK(layer != NULL && all_canaries(memory + needed, sizeof memory - needed), "%s", "just enough, written beyond");
     /* What lies in the same memory behind the part that is needed does not overlap. */
     size_t beyond = (needed + 3) / 4;
-    CHECK(convpool_layer_create_in(&seed, weights, inside + beyond, memory, sizeof memory, &layer) == CONVPOOL_OK, "%s", "beyond");
+    CHECK(convpool_layer_create_in(&seed, weights, inside + beyond, memory, sizeof memory, &layer) == CONVPOOL_OK, "%s",
+          "beyond");
     convpool_layer_destroy(layer);
 }
 
@@ -564,13 +579,15 @@ void check_interface_nothing_happens_to_null(void) {
 
 void check_interface_names_versions_and_messages(void) {
     char version[32];
-    snprintf(version, sizeof version, "%d.%d.%d", CONVPOOL_VERSION_MAJOR, CONVPOOL_VERSION_MINOR, CONVPOOL_VERSION_PATCH);
+    snprintf(version, sizeof version, "%d.%d.%d", CONVPOOL_VERSION_MAJOR, CONVPOOL_VERSION_MINOR,
+             CONVPOOL_VERSION_PATCH);
     CHECK(strcmp(convpool_version(), version) == 0, "%s", convpool_version());
     CHECK(strcmp(convpool_version(), PROJECT_VERSION) == 0, "%s", convpool_version());
     for (int i = -2; i < 9; i++)
         for (int j = -2; j < 9; j++) {
             const char *a = convpool_status_string((convpool_status)i), *b = convpool_status_string((convpool_status)j);
-            bool known = (i >= 0 && i <= (int)CONVPOOL_KERNEL_UNSUPPORTED) || (j >= 0 && j <= (int)CONVPOOL_KERNEL_UNSUPPORTED);
+            bool known =
+                (i >= 0 && i <= (int)CONVPOOL_KERNEL_UNSUPPORTED) || (j >= 0 && j <= (int)CONVPOOL_KERNEL_UNSUPPORTED);
             CHECK(a != NULL && *a != 0, "%d", i);
             CHECK((strcmp(a, b) == 0) == (i == j || !known), "%d and %d", i, j);
         }

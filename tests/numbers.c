@@ -39,7 +39,8 @@ static void *allocate(size_t count, size_t size) {
 }
 
 static problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
-    problem p = {.spec = {channels, height, width, out_channels, mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
+    problem p = {.spec = {channels, height, width, out_channels,
+                          mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
                           mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
                           mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU, NULL}};
     p.e = extents_of(&p.spec);
@@ -161,8 +162,8 @@ static void check_problem(const problem *p, expectation expected, layout at) {
     free(bound);
 }
 
-static void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode,
-                         layout at, uint64_t *state) {
+static void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
+                         uint64_t *state) {
     problem p = problem_new(channels, height, width, out_channels, mode);
     problem_fill(&p, state);
     check_problem(&p, BOUND, at);
@@ -291,7 +292,8 @@ void check_numbers_small_integers_are_exact(void) {
     uint64_t state = test_seed();
     for (int i = 0; i < 48; i++) {
         size_t height = 3 + random_below(&state, 24), width = 3 + random_below(&state, 70);
-        problem p = problem_new(1 + random_below(&state, 70), height, width, 1 + random_below(&state, 20), (unsigned)i % 8);
+        problem p =
+            problem_new(1 + random_below(&state, 70), height, width, 1 + random_below(&state, 20), (unsigned)i % 8);
         for (size_t j = 0; j < p.e.in; j++)
             p.input[j] = (float)random_below(&state, 255) - 127;
         for (size_t j = 0; j < p.e.weights; j++)
@@ -372,8 +374,8 @@ void check_numbers_overflow_and_infinite_weights(void) {
 }
 
 /* Runs rows [first, first + count) into memory full of canaries and compares with the whole. */
-static void check_rows(const convpool_layer_spec *spec, const convpool_layer *layer, const problem *p, const float *input,
-                       const float *whole, void *scratch, size_t first, size_t count) {
+static void check_rows(const convpool_layer_spec *spec, const convpool_layer *layer, const problem *p,
+                       const float *input, const float *whole, void *scratch, size_t first, size_t count) {
     float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), AT_END, 0);
     CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
     check_intact(spec);
@@ -424,7 +426,8 @@ static void fill_mixed(uint64_t *state, float *values, size_t count) {
                                            : specials[random_below(state, sizeof specials / sizeof *specials)];
 }
 
-static void check_pool(const convpool_isa *isa, size_t channels, size_t height, size_t width, place where, uint64_t *state) {
+static void check_pool(const convpool_isa *isa, size_t channels, size_t height, size_t width, place where,
+                       uint64_t *state) {
     size_t in = channels * height * width, out_height = height / 2, out_width = width / 2;
     size_t out = channels * out_height * out_width;
     float *values = allocate(in, sizeof *values);
@@ -434,11 +437,12 @@ static void check_pool(const convpool_isa *isa, size_t channels, size_t height, 
     isa->max_pool_2x2(input, channels, height, width, output);
     CHECK(guarded_intact(pieces[OUTPUT].memory), "%s pool %zux%zux%zu", isa->name, channels, height, width);
     for (size_t i = 0; i < out; i++) {
-        const float *x = values + (i / out_width / out_height * height + i / out_width % out_height * 2) * width +
-                         i % out_width * 2;
+        const float *x =
+            values + (i / out_width / out_height * height + i / out_width % out_height * 2) * width + i % out_width * 2;
         float expected = reference_max(reference_max(x[0], x[1]), reference_max(x[width], x[width + 1]));
-        CHECK(isnan(expected) ? isnan(output[i]) : output[i] == expected, "%s pool %zux%zux%zu: output %zu is %a, not %a",
-              isa->name, channels, height, width, i, output[i], expected);
+        CHECK(isnan(expected) ? isnan(output[i]) : output[i] == expected,
+              "%s pool %zux%zux%zu: output %zu is %a, not %a", isa->name, channels, height, width, i, output[i],
+              expected);
     }
     free(values);
 }
@@ -522,10 +526,12 @@ void check_memory_sizes_stay_within_the_public_bounds(void) {
             for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
                 for (unsigned mode = 0; mode < 2; mode++) {
                     size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
-                    spec = (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
+                    spec =
+                        (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
                     extents e = extents_of(&spec);
-                    convpool_shape shape = {spec.in_channels, spec.in_height, spec.in_width, spec.out_channels,
-                                            e.out_height, e.out_width, mode == 0, true, false};
+                    convpool_shape shape = {spec.in_channels,  spec.in_height, spec.in_width,
+                                            spec.out_channels, e.out_height,   e.out_width,
+                                            mode == 0,         true,           false};
                     size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
                     CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
                           "%s: %zu", describe(&spec), needed);

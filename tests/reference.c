@@ -60,8 +60,7 @@ void reference_double(const convpool_layer_spec *spec, const float *input, const
                 for (size_t n = 0; n < stride * stride; n++) {
                     sums sum = sum_at(spec, IN_DOUBLE, input, weights, o, stride * p + n / 2, stride * q + n % 2);
                     y[i] = fmax(y[i], sum.value + b);
-                    bound[i] = fmax(bound[i], k * 0x1p-24 * (fabs(b) + sum.products) +
-                                                  k * 0x1p-149 * (1 + sum.inputs));
+                    bound[i] = fmax(bound[i], k * 0x1p-24 * (fabs(b) + sum.products) + k * 0x1p-149 * (1 + sum.inputs));
                 }
                 if (spec->activation == CONVPOOL_ACTIVATION_RELU) y[i] = fmax(y[i], 0);
             }

@@ -34,8 +34,8 @@ float reference_relu(float a);
 
 /* A stream of pseudo-random numbers (splitmix64). */
 uint64_t random_bits(uint64_t *state);
-float random_uniform(uint64_t *state);                         /* in [-1, 1) */
-size_t random_below(uint64_t *state, size_t limit);            /* in [0, limit) */
+float random_uniform(uint64_t *state);                          /* in [-1, 1) */
+size_t random_below(uint64_t *state, size_t limit);             /* in [0, limit) */
 void random_fill(uint64_t *state, float *values, size_t count); /* random_uniform() each */
 
 #endif

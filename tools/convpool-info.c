@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: convpool-info [--json] [CxHxW:O]...\n"
-                            "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
-                            "what CONVPOOL_KERNEL says, and the kernel that each layer given would get\n"
-                            "(C input channels, H x W input, O output channels; with pooling and ReLU).\n";
+static const char usage[] =
+    "usage: convpool-info [--json] [CxHxW:O]...\n"
+    "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
+    "what CONVPOOL_KERNEL says, and the kernel that each layer given would get\n"
+    "(C input channels, H x W input, O output channels; with pooling and ReLU).\n";
 
 typedef struct layer_report {
     const char *shape, *kernel, *error; /* error: NULL where a layer was made */
@@ -22,7 +23,8 @@ static layer_report report_layer(const char *shape, const convpool_layer_spec *s
     size_t count = report.memory == 0 ? 1 : spec->out_channels * spec->in_channels * 4;
     float *weights = calloc(count, sizeof *weights);
     convpool_layer *layer = NULL;
-    convpool_status status = weights == NULL ? CONVPOOL_OUT_OF_MEMORY : convpool_layer_create(spec, weights, NULL, &layer);
+    convpool_status status =
+        weights == NULL ? CONVPOOL_OUT_OF_MEMORY : convpool_layer_create(spec, weights, NULL, &layer);
     if (status != CONVPOOL_OK) {
         report.error = convpool_status_string(status);
     } else {
@@ -72,8 +74,8 @@ static void print_json(const char *cpu, const char *features, const char *enviro
     printf(",\n \"kernels\": [");
     convpool_kernel_info info;
     for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
-        printf("%s\n  {\"name\": \"%s\", \"isa\": \"%s\", \"algorithm\": \"%s\", \"supported\": %s, \"reason\": ", i ? "," : "",
-               info.name, info.isa, info.algorithm, info.supported ? "true" : "false");
+        printf("%s\n  {\"name\": \"%s\", \"isa\": \"%s\", \"algorithm\": \"%s\", \"supported\": %s, \"reason\": ",
+               i ? "," : "", info.name, info.isa, info.algorithm, info.supported ? "true" : "false");
         json_string(stdout, info.reason);
         printf("}");
     }
