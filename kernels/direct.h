@@ -99,11 +99,12 @@ VEC_INLINE void direct_store(float *p, vec a, bool whole, size_t n) {
  * first in the first channel. */
 VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool whole, size_t n, const float *from,
                                      float *to, size_t pitch) {
-    for (size_t c = 0; c < s->channels; c++, from += s->height * s->width, to += direct_plane_count(pool) * pitch) {
+    size_t width = s->width, in_plane = s->height * width; /* the compiler takes a vector's store to change *s */
+    for (size_t c = s->channels; c > 0; c--, from += in_plane, to += direct_plane_count(pool) * pitch) {
         if (pool) {
             VEC_UNROLL
             for (size_t i = 0; i < 3; i++) {
-                const float *x = from + i * s->width;
+                const float *x = from + i * width;
                 float *plane = to + 3 * i * pitch;
                 vec middle, right;
                 vec left = direct_load_even_odd(x, whole, n, &middle);
@@ -115,7 +116,7 @@ VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool wh
         } else {
             VEC_UNROLL
             for (size_t uv = 0; uv < 4; uv++) {
-                vec x = direct_load(from + uv / 2 * s->width + uv % 2, whole, n);
+                vec x = direct_load(from + uv / 2 * width + uv % 2, whole, n);
                 direct_store(to + uv * pitch, x, whole, n);
             }
         }
