@@ -302,7 +302,7 @@ static void measure_baseline(void) {
 static void print_heading(void) {
     char cpu[64];
     convpool_cpu_name(cpu, sizeof cpu);
-    printf("convpool %s, %s (%s)\n%s, about %.2f GHz, one thread\n", convpool_version(), compiler_name(), BUILD_OPTIONS,
+    printf("convpool %s, %s\n%s\n%s, about %.2f GHz, one thread\n", convpool_version(), compiler_name(), BUILD_OPTIONS,
            cpu, quantile(&clock_ghz, 0.5));
     printf("peaks measured:");
     for (probe *p = probes; p < probes + PROBES; p++)
@@ -466,6 +466,9 @@ int main(int argc, char **argv) {
     print_heading();
     for (problem *p = options.problems; p != NULL; p = p->next)
         print_problem(p);
+    printf("\nGFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
+           "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
+           "error/bound: the largest error in any output over the bound on it that holds for any data.\n");
     if (json != NULL) {
         write_json(json);
         if (fclose(json) != 0) fail("cannot write ", options.json);
