@@ -164,7 +164,7 @@ VEC_INLINE void direct_finish(const direct_tile *t, vec sum, vec bias, float *to
 /* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
 VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const float *block_weights, const float *bias,
                              float *output) {
-    size_t pitch = t->pitch;
+    size_t pitch = t->pitch, side = pool ? 3 : 2;
     for (size_t at = 0; at < t->count; at += direct_step(pool)) {
         vec sum[direct_rows][4];
         VEC_UNROLL
@@ -175,7 +175,10 @@ VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const fl
         }
 
         const float *weights = block_weights;
-        const float *corner = t->planes + at; /* what the filter's position u, v meets in the first of the four */
+        const float *row_of_planes[3]; /* the planes of each row of positions */
+        VEC_UNROLL
+        for (size_t i = 0; i < 3; i++)
+            row_of_planes[i] = t->planes + at + i * side * pitch;
         for (size_t c = t->channels; c > 0; c--) {
             VEC_UNROLL
             for (size_t uv = 0; uv < 4; uv++) {
@@ -183,17 +186,22 @@ VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const fl
                 VEC_UNROLL
                 for (int row = 0; row < rows; row++)
                     weight[row] = vec_splat(weights++);
-                /* Else GCC keeps planes in registers from one position to the next, and spills sums. */
-                VEC_FORGET(corner);
+                /* Else GCC keeps inputs from one position to the next, and spills sums. */
+                VEC_UNROLL
+                for (size_t i = 0; i < 3; i++)
+                    VEC_FORGET(row_of_planes[i]);
                 VEC_UNROLL
                 for (size_t n = 0; n < 4; n++) {
-                    vec input = vec_load_aligned(corner + (pool ? n / 2 * 3 * pitch + n % 2 * pitch : n * vec_lanes));
+                    size_t i = uv / 2 + (pool ? n / 2 : 0), j = uv % 2 + (pool ? n % 2 : 0);
+                    vec input = vec_load_aligned(row_of_planes[i] + j * pitch + (pool ? 0 : n * vec_lanes));
                     VEC_UNROLL
                     for (int row = 0; row < rows; row++)
                         sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
                 }
-                corner += pool ? (uv % 2 == 0 ? 1 : uv == 1 ? 2 : 5) * pitch : pitch;
             }
+            VEC_UNROLL
+            for (size_t i = 0; i < 3; i++)
+                row_of_planes[i] += direct_plane_count(pool) * pitch;
         }
 
         float *to = output + at;
