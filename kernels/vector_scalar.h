@@ -30,10 +30,16 @@ VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     return c;
 }
 
-/* Where either is NaN the comparison is false: b is right if b is the NaN, else a is. */
-VEC_INLINE vec vec_max(vec a, vec b) { return a > b || a != a ? a : b; }
+/* The comparisons that data decide are in the form of maxss, which compilers know: a branch would often be
+ * mispredicted. b is right where it is NaN; that a is NaN is rare, and a branch there costs nothing. */
+VEC_INLINE vec vec_max(vec a, vec b) {
+    vec larger = a > b ? a : b;
+    return a != a ? a : larger;
+}
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vec_max(vec_max(a, b), vec_max(c, d)); }
-VEC_INLINE vec vec_relu(vec a) { return a <= 0 ? 0 : a; }
+
+/* The first keeps NaN and -0; adding +0 makes the latter +0. */
+VEC_INLINE vec vec_relu(vec a) { return (0 > a ? 0 : a) + 0.0f; }
 
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     *odd = p[1];
