@@ -27,7 +27,7 @@ static const char seed_layer[] = "16x25x25:32";
 static const char *const default_layers[] = {seed_layer,    "1x53x53:16",     "3x225x225:32", "32x13x13:64",
                                              "64x57x57:64", "64x113x113:128", "128x29x29:256"};
 
-enum { LEAST_ROUNDS = 31, MOST_ROUNDS = 1001 };
+enum { LEAST_ROUNDS = 31 };
 static const double least_sample = 2e-3; /* seconds */
 
 /* One probe for each ISA of the build. */
@@ -200,8 +200,8 @@ static int by_median(const void *a, const void *b) {
 
 static bool wanted(const convpool_kernel_info *info) {
     const char *name = options.kernel;
-    return info->supported && (name == NULL || strcmp(name, info->isa) == 0 || strcmp(name, info->algorithm) == 0 ||
-                               strcmp(name, info->name) == 0);
+    return info->supported && (name == NULL || *name == 0 || strcmp(name, info->isa) == 0 ||
+                               strcmp(name, info->algorithm) == 0 || strcmp(name, info->name) == 0);
 }
 
 static void run_problem(problem *p) {
@@ -241,7 +241,7 @@ static void run_problem(problem *p) {
         longest = fmax(longest, run_kernel(e, p, scratch, e->iterations));
     }
     double enough = options.min_time / fmax(longest, least_sample);
-    size_t rounds = (size_t)fmin(fmax(enough, LEAST_ROUNDS), MOST_ROUNDS);
+    size_t rounds = (size_t)fmax(ceil(enough), LEAST_ROUNDS);
     for (size_t round = 0; round < rounds; round++) {
         progress(p->shape, "round", round + 1, rounds);
         for (size_t k = 0; k < p->count; k++) {
@@ -282,10 +282,11 @@ static void run_problem(problem *p) {
 /* The program that the project began with, timed here, where Python has NumPy and SciPy. */
 static void measure_baseline(void) {
     static const char *const pythons[] = {"/usr/bin/python3", "python3"};
+    setenv("CONVPOOL_SEED_LAYER_PY", SEED_LAYER_PY, 1); /* a path may hold anything */
     for (size_t i = 0; i < 2 && baseline.scipy <= 0; i++) {
         char command[2048], name[32];
         double seconds;
-        snprintf(command, sizeof command, "%s '%s' 2>/dev/null", pythons[i], SEED_LAYER_PY);
+        snprintf(command, sizeof command, "%s \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null", pythons[i]);
         progress("timing the NumPy/SciPy program with", pythons[i], 0, 0);
         FILE *pipe = popen(command, "r");
         if (pipe == NULL) continue;
@@ -378,13 +379,22 @@ static void write_json(FILE *file) {
     fprintf(file, "],\n \"peers\": []}\n");
 }
 
+/* Whether a layer of this shape can be made: asked of a kernel by name, as CONVPOOL_KERNEL may hold anything. */
+static bool fits(const convpool_layer_spec *shape) {
+    convpool_layer_spec spec = *shape;
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++)
+        if (info.supported) spec.kernel = info.name;
+    return convpool_layer_memory_size(&spec) != 0;
+}
+
 static void add_problem(const char *shape) {
     problem *p = calloc(1, sizeof *p), **last = &options.problems;
     if (p == NULL) fail("out of memory", "");
     p->shape = shape;
     if (!parse_layer(shape, &p->spec)) fail("not a layer in the form CxHxW:O: ", shape);
     if (p->spec.in_channels == 0 || p->spec.out_channels == 0 || p->spec.in_height < 3 || p->spec.in_width < 3 ||
-        convpool_layer_memory_size(&p->spec) == 0)
+        !fits(&p->spec))
         fail("not a layer that can be run: ", shape);
     p->e = extents_of(&p->spec);
     while (*last != NULL)
@@ -449,8 +459,8 @@ static void parse_options(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     parse_options(argc, argv);
-    FILE *json = NULL;
-    if (options.json != NULL && (json = fopen(options.json, "w")) == NULL) fail("cannot write ", options.json);
+    FILE *json = NULL; /* opened now, so as to fail early, but what it holds stays until there is something better */
+    if (options.json != NULL && (json = fopen(options.json, "a")) == NULL) fail("cannot write ", options.json);
     bool seed = false;
     for (problem *p = options.problems; p != NULL; p = p->next)
         seed |= strcmp(p->shape, seed_layer) == 0;
@@ -470,6 +480,7 @@ int main(int argc, char **argv) {
            "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
            "error/bound: the largest error in any output over the bound on it that holds for any data.\n");
     if (json != NULL) {
+        if ((json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
         write_json(json);
         if (fclose(json) != 0) fail("cannot write ", options.json);
     }

@@ -110,8 +110,10 @@ bool convpool_kernel_get(size_t index, convpool_kernel_info *info) {
     for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
         if (index < (*isa)->kernel_count) {
             const convpool_kernel *kernel = &(*isa)->kernels[index];
-            const char *reason = convpool_cpu_reason((*isa)->needs, convpool_cpu_features());
-            *info = (convpool_kernel_info){kernel->name, (*isa)->name, kernel->algorithm, *reason == 0, reason};
+            unsigned features = convpool_cpu_features();
+            *info =
+                (convpool_kernel_info){kernel->name, (*isa)->name, kernel->algorithm, ((*isa)->needs & ~features) == 0,
+                                       convpool_cpu_reason((*isa)->needs, features)};
             return true;
         }
         index -= (*isa)->kernel_count;

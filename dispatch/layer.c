@@ -28,7 +28,8 @@ const char *convpool_status_string(convpool_status status) {
     case CONVPOOL_INVALID_SHAPE: return "invalid shape: a zero extent, an empty output, or a size that overflows";
     case CONVPOOL_OUT_OF_MEMORY: return "out of memory: allocation failed, or too little memory was given";
     case CONVPOOL_KERNEL_UNKNOWN: return "no kernel of that name is built into this library";
-    case CONVPOOL_KERNEL_UNSUPPORTED: return "this CPU or operating system cannot run the kernel of that name";
+    case CONVPOOL_KERNEL_UNSUPPORTED:
+        return "this CPU or operating system cannot run that kernel, or any in this build";
     }
     return "unknown status";
 }

@@ -15,20 +15,24 @@
  * [O][C][2][2], bias [O]. They need the alignment of float. Memory and scratch need none.
  *
  * Threads: every function may be called from any number of threads at once. A layer is immutable
- * once made, so threads may share it, each with its own output and scratch. The library starts no
+ * once made, so threads may share it, each with scratch of its own, and an output, or rows of one, of its own. The
+ * library starts no
  * thread, takes no lock and has no set-up call. The first call that needs to know asks the CPU what it
  * can do (some microseconds, up to about a millisecond under a hypervisor) and, where no kernel is named,
- * reads the environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process.
+ * reads the environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process. Where
+ * CONVPOOL_KERNEL names no kernel that can run here, that call says so in one line on stderr, and it and all later ones
+ * that name no kernel are refused. The library prints nothing else.
  *
- * Errors: a call that is refused writes nothing, except that convpool_layer_create() and
+ * Errors: a call that is refused writes to no memory of the caller's, except that convpool_layer_create() and
  * convpool_layer_create_in() set *layer to NULL. What is wrong is looked for in this order: pointers
  * and enums, shape, kernel, memory size, overlap.
  *
- * Numbers: an output is NaN when an input or weight under its window is NaN; infinities come out as
- * IEEE 754 arithmetic has them; ReLU gives +0 for every negative number and for -0. Denormal numbers are
- * computed, not flushed. For one algorithm, the results of all kernels with fused multiply-add
- * (avx2, avx512, neon) are identical bit for bit, and so are those of all without (scalar, sse2), up
- * to the sign of a zero where there is no activation, and the payload of a NaN.
+ * Numbers, in the default floating-point environment (rounding to nearest, no flush-to-zero, which the library leaves
+ * as it finds it): an output is NaN when an input or weight under its window, or its bias, is NaN; infinities come out
+ * as IEEE 754 arithmetic has them; ReLU gives +0 for every negative number and for -0. Denormal numbers are computed,
+ * not flushed. For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical
+ * bit for bit, and so are those of all without (scalar, sse2), up to the sign of a zero where there is no activation,
+ * and the payload of a NaN.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -91,8 +95,8 @@ typedef struct convpool_layer_spec {
     convpool_pool pool;
     convpool_activation activation;
     const char *kernel; /* NULL or "": choose automatically, or as CONVPOOL_KERNEL says; else an ISA ("avx2"),
-                           an algorithm ("direct") or both ("avx2-direct"), in lower case. Read during the
-                           call only. */
+                           an algorithm ("direct") or both ("avx2-direct"), in lower case, and CONVPOOL_KERNEL
+                           does not count. Read during the call only. */
 } convpool_layer_spec;
 
 /* A layer: the spec, the chosen kernel, and the weights packed for it. */
@@ -164,9 +168,10 @@ CONVPOOL_API convpool_status convpool_layer_run_rows(const convpool_layer *layer
                                                      void *scratch, size_t first_row, size_t row_count);
 
 /* 2x2 max-pooling with stride 2 alone: input [channels][height][width], output [channels][height / 2]
- * [width / 2]; an odd last row or column is dropped. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or
- * overlap), CONVPOOL_INVALID_SHAPE (no channels, a side below 2, a size that overflows), or where
- * CONVPOOL_KERNEL names none that can run, CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
+ * [width / 2]; an odd last row or column is dropped. Runs on the best ISA, or the one that CONVPOOL_KERNEL names.
+ * Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or overlap), CONVPOOL_INVALID_SHAPE (no channels, a side below
+ * 2, a size that overflows), or where there is no such ISA, or none in this build that can run here,
+ * CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
 CONVPOOL_API convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width,
                                                    float *output);
 

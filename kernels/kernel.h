@@ -23,7 +23,8 @@ enum {
     CONVPOOL_NEEDS_AVX512F = 1 << 3,
     CONVPOOL_NEEDS_AVX512BW = 1 << 4,
     CONVPOOL_NEEDS_AVX512DQ = 1 << 5,
-    CONVPOOL_NEEDS_AVX512VL = 1 << 6
+    CONVPOOL_NEEDS_AVX512VL = 1 << 6,
+    CONVPOOL_NEEDS_END /* above the last bit, which may not be bit 31 */
 };
 
 /* One algorithm for the fused layer on one ISA. Sizes are in bytes. */

@@ -5,7 +5,7 @@
  *
  *   vec                         a vector of float
  *   vec_lanes                   how many
- *   VEC_REGISTERS               how many vectors the architecture's registers hold
+ *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
  *   vec_zero()                  +0 in every lane
  *   vec_splat(p)                *p in every lane
  *   vec_load(p)                 p[0 .. lanes)
@@ -14,7 +14,8 @@
  *   vec_store(p, a)             p[0 .. lanes) = a
  *   vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
  *   vec_add(a, b)               a + b
- *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two
+ *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two,
+ *                               and VEC_KEEP() of the result
  *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
  *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
  *   vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at even places, in order, and

@@ -279,7 +279,7 @@ void check_choice_every_set_of_features(void) {
         "winograd", "avx3"};
     static const convpool_shape shapes[] = {{16, 25, 25, 32, 12, 12, true, true, false},
                                             {1, 2, 2, 1, 1, 1, false, false, true}};
-    for (unsigned features = 0; features < 1u << 7; features++)
+    for (unsigned features = 0; features < 2 * (CONVPOOL_NEEDS_END - 1); features++)
         for (size_t n = 0; n < sizeof names / sizeof *names; n++)
             for (size_t s = 0; s < 2; s++) {
                 const convpool_isa *best = NULL;
@@ -316,7 +316,7 @@ void check_choice_listing(void) {
             unsigned missing = (*isa)->needs & ~convpool_cpu_features();
             CHECK(info.supported == (missing == 0), "%s", info.name);
             /* Every need has a reason of its own. */
-            for (unsigned bit = 1; bit < 1u << 7; bit <<= 1)
+            for (unsigned bit = 1; bit < CONVPOOL_NEEDS_END; bit <<= 1)
                 CHECK((*convpool_cpu_reason((*isa)->needs, ~bit) != 0) == (((*isa)->needs & bit) != 0), "%s",
                       info.name);
         }

@@ -4,16 +4,20 @@
 
 # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds.
 missing=
+skipped=
 need() {
     package=$1
     shift
     "$@" >/dev/null 2>&1 || missing="$missing $package"
 }
 
-# Whether the compiler finds a header.
-header() {
-    echo "#include <$1>" | "${CC:-cc}" -E -x c -
-}
+# The compilers may be several words, such as 'ccache gcc'.
+# shellcheck disable=SC2086
+header() { echo "#include <$1>" | ${CC:-cc} -E -x c -; }
+# shellcheck disable=SC2086
+c_compiler() { command -v ${CC:-cc}; }
+# shellcheck disable=SC2086
+cxx_compiler() { command -v ${CXX:-c++}; }
 
 # install_missing: installs the packages that are missing, or names them and stops.
 install_missing() {
@@ -40,7 +44,7 @@ install_missing() {
 
 # What every build needs.
 need_build() {
-    need gcc command -v "${CC:-cc}"
+    need gcc c_compiler
     need libc6-dev header stdlib.h
     need meson command -v meson
     need ninja-build command -v ninja
@@ -49,14 +53,16 @@ need_build() {
     esac
 }
 
-# build FOLDER [OPTION]...: configures FOLDER (once; again where the options have changed) and builds what has changed.
+# build FOLDER [OPTION]...: configures FOLDER (once; again where the options, the compiler or the place have changed)
+# and builds what has changed.
 build() {
     folder=$1
     shift
-    if [ ! -f "$folder/build.ninja" ] || [ "$*" != "$(cat "$folder/configured-with" 2>/dev/null)" ]; then
+    stamp="$PWD $* ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} $(cksum meson_options.txt kernels/meson.build)"
+    if [ ! -f "$folder/build.ninja" ] || [ "$stamp" != "$(cat "$folder/configured-with" 2>/dev/null)" ]; then
         rm -rf "$folder"
         meson setup "$folder" "$@" >&2
-        echo "$*" >"$folder/configured-with"
+        echo "$stamp" >"$folder/configured-with"
     fi
     ninja -C "$folder" >&2
 }
@@ -70,7 +76,11 @@ run_tests() {
     rm -f "$log"
     status=0
     meson test -C "$folder" --no-rebuild --print-errorlogs "$@" || status=$?
-    total() { sed -n "s/.*<testsuites[^>]* $1=\"\([0-9]*\)\".*/\1/p" "$log" 2>/dev/null; }
+    if [ ! -f "$log" ]; then # no test of that name, or none was to be run (--list)
+        echo "0 passed, $((status != 0)) failed"
+        return "$status"
+    fi
+    total() { sed -n "s/.*<testsuites[^>]* $1=\"\([0-9]*\)\".*/\1/p" "$log"; }
     tests=$(total tests)
     failed=$(($(total failures) + $(total errors)))
     [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1 # a program that failed in none of its subtests
