@@ -68,7 +68,7 @@ static void complain(const char *value, convpool_status status) {
             used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", separator, info.name);
             separator = ", ";
         }
-    fprintf(stderr, "%s\n", line);
+    fprintf(stderr, "%s%s\n", line, *separator == ' ' ? " none" : "");
 }
 
 /* What CONVPOOL_KERNEL wants, "" for nothing: read once, by the first call that asks, which also complains

@@ -276,6 +276,7 @@ static void direct_run(const convpool_shape *s, const void *packed, const float 
             direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);
         }
     }
+    vec_end();
 }
 
 #define DIRECT_KERNEL(isa) \

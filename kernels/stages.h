@@ -23,6 +23,7 @@ static void max_pool_2x2(const float *input, size_t channels, size_t height, siz
                 vec_store_part(output + q, vec_max4(a, b, c, d), out_width - q);
             }
         }
+    vec_end();
 }
 
 static void relu(const float *input, size_t count, float *output) {
@@ -30,6 +31,7 @@ static void relu(const float *input, size_t count, float *output) {
     for (; count - i >= vec_lanes; i += vec_lanes)
         vec_store(output + i, vec_relu(vec_load(input + i)));
     if (i < count) vec_store_part(output + i, vec_relu(vec_load_part(input + i, count - i)), count - i);
+    vec_end();
 }
 
 #endif

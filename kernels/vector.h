@@ -7,6 +7,8 @@
  *   vec_lanes                   how many
  *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
  *   vec_zero()                  +0 in every lane
+ *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
+ *                               slow down code of other instruction sets
  *   vec_splat(p)                *p in every lane
  *   vec_load(p)                 p[0 .. lanes)
  *   vec_load_aligned(p)         the same, p aligned to the vector's size

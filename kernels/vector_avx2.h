@@ -11,6 +11,8 @@ typedef __m256 vec;
 enum { vec_lanes = 8 };
 #define VEC_REGISTERS 16
 
+/* GCC does this by itself only where it optimises for speed. */
+VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
 VEC_INLINE vec vec_zero(void) { return _mm256_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm256_broadcast_ss(p); }
 VEC_INLINE vec vec_load(const float *p) { return _mm256_loadu_ps(p); }

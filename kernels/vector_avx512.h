@@ -10,6 +10,8 @@ typedef __m512 vec;
 enum { vec_lanes = 16 };
 #define VEC_REGISTERS 32
 
+/* GCC does this by itself only where it optimises for speed. */
+VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
 VEC_INLINE vec vec_zero(void) { return _mm512_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm512_set1_ps(*p); }
 VEC_INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }

@@ -10,6 +10,7 @@ typedef float32x4_t vec;
 enum { vec_lanes = 4 };
 #define VEC_REGISTERS 32
 
+VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }
 VEC_INLINE vec vec_splat(const float *p) { return vld1q_dup_f32(p); }
 VEC_INLINE vec vec_load(const float *p) { return vld1q_f32(p); }

@@ -13,6 +13,7 @@ enum { vec_lanes = 1 };
 #define VEC_REGISTERS 16
 #endif
 
+VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }
 VEC_INLINE vec vec_splat(const float *p) { return *p; }
 VEC_INLINE vec vec_load(const float *p) { return *p; }

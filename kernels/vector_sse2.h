@@ -14,6 +14,7 @@ enum { vec_lanes = 4 };
 #define VEC_REGISTERS 8
 #endif
 
+VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm_set1_ps(*p); }
 VEC_INLINE vec vec_load(const float *p) { return _mm_loadu_ps(p); }
