@@ -5,6 +5,7 @@
 # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds.
 missing=
 skipped=
+targets=
 need() {
     package=$1
     shift
@@ -54,7 +55,7 @@ need_build() {
 }
 
 # build FOLDER [OPTION]...: configures FOLDER (once; again where the options, the compiler or the place have changed)
-# and builds what has changed.
+# and builds what has changed, of $targets or of everything.
 build() {
     folder=$1
     shift
@@ -64,7 +65,8 @@ build() {
         meson setup "$folder" "$@" >&2
         echo "$stamp" >"$folder/configured-with"
     fi
-    ninja -C "$folder" >&2
+    # shellcheck disable=SC2086
+    ninja -C "$folder" ${targets:-} >&2
 }
 
 # run_tests FOLDER [ARGUMENT OF MESON TEST]...: runs the tests built there; prints 'N passed, N failed' last, and fails
