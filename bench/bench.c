@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "convpool_isas.h"
 #include "dispatch.h"
+#include "peers/peers.h"
 #include "reference.h"
 #include "report.h"
 
@@ -20,6 +21,8 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #endif
 
 static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
@@ -49,14 +52,18 @@ typedef struct probe {
 static probe probes[] = {CONVPOOL_ISAS(ROW)};
 enum { PROBES = sizeof probes / sizeof *probes };
 
-/* One kernel on one layer. */
+/* One kernel on one layer; or a peer, whose kernel is but its name and the ISA that it is held to. */
 typedef struct entry {
     convpool_kernel_info kernel;
     convpool_layer *layer;
+    const peer *peer;
+    void *peer_state;
+    char peer_note[PEER_NOTE];
     probe *probe;
     uint64_t iterations;
     series seconds, fractions;
     double median, least, p90, gflops, fraction, error_ratio;
+    double lead; /* a peer's time over the fastest kernel's in the same round, the median of all rounds */
 } entry;
 
 typedef struct problem {
@@ -66,12 +73,17 @@ typedef struct problem {
     float *input, *weights, *bias, *output;
     entry *entries;
     size_t count;
+    peer_layer peer_layer;
+    entry fastest; /* of the kernels beside peers */
     struct problem *next;
 } problem;
 
 static struct {
     const char *kernel, *json;
     double min_time; /* seconds a kernel and layer */
+    bool peers;
+    const char *peers_isa; /* in a process of its own that compares with them */
+    FILE *peers_json;      /* to which it writes its part of the JSON */
     problem *problems;
 } options = {.min_time = 0.1};
 
@@ -143,8 +155,12 @@ static double clock_rate(void) {
 
 static double run_kernel(entry *e, const problem *p, void *scratch, uint64_t iterations) {
     double start = now();
-    for (uint64_t i = 0; i < iterations; i++)
-        convpool_layer_run(e->layer, p->input, p->output, scratch);
+    if (e->peer != NULL)
+        for (uint64_t i = 0; i < iterations; i++)
+            e->peer->library->run(e->peer_state);
+    else
+        for (uint64_t i = 0; i < iterations; i++)
+            convpool_layer_run(e->layer, p->input, p->output, scratch);
     return now() - start;
 }
 
@@ -181,7 +197,10 @@ static void verify(problem *p, void *scratch) {
     for (size_t k = 0; k < p->count; k++) {
         entry *e = &p->entries[k];
         memset(p->output, 0xff, p->e.out * sizeof(float));
-        if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK)
+        if (e->peer != NULL) {
+            e->peer->library->run(e->peer_state);
+            e->peer->library->result(e->peer_state, p->output);
+        } else if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK)
             fail("run failed: ", e->kernel.name);
         for (size_t i = 0; i < p->e.out; i++) {
             double ratio = fabs(p->output[i] - y[i]) / bound[i];
@@ -200,8 +219,62 @@ static int by_median(const void *a, const void *b) {
 
 static bool wanted(const convpool_kernel_info *info) {
     const char *name = options.kernel;
+    if (options.peers_isa != NULL && strcmp(options.peers_isa, info->isa) != 0) return false;
     return info->supported && (name == NULL || *name == 0 || strcmp(name, info->isa) == 0 ||
                                strcmp(name, info->algorithm) == 0 || strcmp(name, info->name) == 0);
+}
+
+static probe *probe_of(const char *isa) {
+    probe *p = probes;
+    while (strcmp(p->isa, isa) != 0)
+        p++;
+    return p;
+}
+
+/* Peers, behind the kernels of their ISA. */
+static void add_peers(problem *p) {
+    p->peer_layer = (peer_layer){p->spec.in_channels,
+                                 p->spec.in_height,
+                                 p->spec.in_width,
+                                 p->spec.out_channels,
+                                 p->e.out_height,
+                                 p->e.out_width,
+                                 p->input,
+                                 p->weights,
+                                 p->bias};
+    for (size_t i = 0; peers_get(i) != NULL; i++) {
+        entry *e = &p->entries[p->count++];
+        e->peer = peers_get(i);
+        e->kernel = (convpool_kernel_info){.name = e->peer->name, .isa = options.peers_isa};
+        e->probe = probe_of(options.peers_isa);
+        progress("setting up", e->kernel.name, 0, 0);
+        e->peer_state = peers_create(e->peer, &p->peer_layer, e->peer_note);
+        if (e->peer_state == NULL) fail("cannot set up for this layer: ", e->kernel.name);
+    }
+}
+
+/* The median of a / b, round by round; of a alone without b. */
+static double median_ratio(const series *a, const series *b) {
+    series ratios = {0};
+    for (size_t i = 0; i < a->count; i++)
+        push(&ratios, a->values[i] / (b == NULL ? 1 : b->values[i]));
+    double median = quantile(&ratios, 0.5);
+    free(ratios.values);
+    return median;
+}
+
+/* While the series are still in the order of the rounds. */
+static void compare_with_peers(problem *p) {
+    double least = INFINITY;
+    for (size_t k = 0; k < p->count && p->entries[k].peer == NULL; k++) {
+        double median = median_ratio(&p->entries[k].seconds, NULL);
+        if (median < least) {
+            least = median;
+            p->fastest = p->entries[k];
+        }
+    }
+    for (size_t k = 0; k < p->count; k++)
+        p->entries[k].lead = median_ratio(&p->entries[k].seconds, &p->fastest.seconds);
 }
 
 static void run_problem(problem *p) {
@@ -214,8 +287,10 @@ static void run_problem(problem *p) {
     random_fill(&state, p->weights, p->e.weights);
     random_fill(&state, p->bias, p->spec.out_channels);
 
-    size_t scratch_size = 0;
-    p->entries = calloc(convpool_kernel_count(), sizeof *p->entries);
+    size_t scratch_size = 0, peers = 0;
+    while (peers_get(peers) != NULL)
+        peers++;
+    p->entries = calloc(convpool_kernel_count() + peers, sizeof *p->entries);
     if (p->entries == NULL) fail("out of memory", "");
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
@@ -226,10 +301,10 @@ static void run_problem(problem *p) {
         convpool_status status = convpool_layer_create(&p->spec, p->weights, p->bias, &e->layer);
         if (status != CONVPOOL_OK) fail("cannot make the layer: ", convpool_status_string(status));
         if (convpool_layer_scratch_size(e->layer) > scratch_size) scratch_size = convpool_layer_scratch_size(e->layer);
-        for (e->probe = probes; strcmp(e->probe->isa, info.isa) != 0;)
-            e->probe++;
+        e->probe = probe_of(info.isa);
         e->probe->wanted = true;
     }
+    add_peers(p);
     void *scratch = allocate(scratch_size);
     verify(p, scratch);
 
@@ -260,6 +335,7 @@ static void run_problem(problem *p) {
         }
     }
     progress_end();
+    if (peers > 0) compare_with_peers(p);
     for (size_t k = 0; k < p->count; k++) {
         entry *e = &p->entries[k];
         e->median = quantile(&e->seconds, 0.5);
@@ -268,6 +344,7 @@ static void run_problem(problem *p) {
         e->gflops = direct_flop(p) / e->median * 1e-9;
         e->fraction = quantile(&e->fractions, 0.5);
         convpool_layer_destroy(e->layer);
+        if (e->peer != NULL) e->peer->library->destroy(e->peer_state);
         free(e->seconds.values);
         free(e->fractions.values);
     }
@@ -339,6 +416,69 @@ static void print_problem(const problem *p) {
            baseline.shifted / best, baseline.matmul, baseline.matmul / best);
 }
 
+static void print_peers(const problem *p) {
+    printf("\n%s at %s, beside other libraries\n%-30s %10s %10s %10s %8s %11s  %s\n", p->shape, options.peers_isa, "",
+           "median us", "min us", "p90 us", "of peak", "error/bound", "");
+    for (size_t k = 0; k < p->count; k++) {
+        const entry *e = &p->entries[k];
+        printf("%-30s %10.2f %10.2f %10.2f %8.2f %11.4f", e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
+               e->fraction, e->error_ratio);
+        if (e->peer != NULL) printf("  ours is %5.2fx as fast; %s", e->lead, e->peer_note);
+        printf("\n");
+    }
+}
+
+/* Each entry behind a comma. */
+static void write_peers_json(FILE *file) {
+    for (const problem *p = options.problems; p != NULL; p = p->next)
+        for (const entry *e = p->entries; e < p->entries + p->count; e++) {
+            if (e->peer == NULL) continue;
+            fprintf(file, ",\n  {\"shape\": \"%s\", \"peer\": ", p->shape);
+            json_string(file, e->kernel.name);
+            fprintf(file, ", \"layout\": \"%s\", \"set_up\": ", e->peer->layout_name);
+            json_string(file, e->peer_note);
+            fprintf(file,
+                    ", \"isa\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, \"p90_us\": %.3f, \"peak_fraction\": "
+                    "%.4f, \"kernel\": \"%s\", \"ratio\": %.4f, \"max_error_bound_ratio\": %.6f}",
+                    e->kernel.isa, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->fraction, p->fastest.kernel.name,
+                    e->lead, e->error_ratio);
+        }
+}
+
+/* The peers read the environment when they start, so a process for each ISA compares with them: this program again,
+ * with an argument that says which. It prints its tables itself, and writes its part of the JSON to a file that it
+ * inherits. */
+static void run_peers(int argc, char **argv) {
+    options.peers_json = tmpfile();
+    if (options.peers_json == NULL) fail("cannot make a temporary file", "");
+    const char *done = "";
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!wanted(&info) || strcmp(info.isa, done) == 0 || !peers_environment(info.isa)) continue;
+        done = info.isa;
+        char argument[64];
+        snprintf(argument, sizeof argument, "--peers=%s:%d", info.isa, fileno(options.peers_json));
+        char **arguments = allocate(((size_t)argc + 2) * sizeof *arguments);
+        memcpy(arguments, argv, (size_t)argc * sizeof *arguments);
+        arguments[argc] = argument;
+        arguments[argc + 1] = NULL;
+        pid_t child;
+        int status;
+        fflush(stdout);
+        if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ) != 0 ||
+            waitpid(child, &status, 0) != child || status != 0)
+            fail("could not compare with the peers at ", info.isa);
+        free(arguments);
+    }
+}
+
+static void copy_peers_json(FILE *file) {
+    if (options.peers_json == NULL) return;
+    rewind(options.peers_json);
+    for (int c = fgetc(options.peers_json); (c = fgetc(options.peers_json)) != EOF;) /* the first is a comma */
+        fputc(c, file);
+}
+
 static void write_json(FILE *file) {
     char cpu[64];
     convpool_cpu_name(cpu, sizeof cpu);
@@ -376,7 +516,9 @@ static void write_json(FILE *file) {
             fprintf(file, strcmp(p->shape, seed_layer) == 0 ? "%.1f" : "null", published_seconds / e->median);
             fprintf(file, ", \"max_error_bound_ratio\": %.6f}", e->error_ratio);
         }
-    fprintf(file, "],\n \"peers\": []}\n");
+    fprintf(file, "],\n \"peers\": [");
+    copy_peers_json(file);
+    fprintf(file, "]}\n");
 }
 
 /* Whether a layer of this shape can be made: asked of a kernel by name, as CONVPOOL_KERNEL may hold anything. */
@@ -403,19 +545,32 @@ static void add_problem(const char *shape) {
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS]\n"
+    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS] [--peers]\n"
     "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct)\n"
     "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
     "                    C input channels, H x W input, O output channels\n"
     "  --json FILE       write the results to FILE as well\n"
-    "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n";
+    "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
+    "  --peers           then compare with other libraries, one thread and one ISA each\n";
+
+/* "avx2:3": with the peers of this ISA, whose JSON goes to this file descriptor. */
+static void be_peers_process(char *argument) {
+    char *colon = strchr(argument, ':');
+    if (colon == NULL || (options.peers_json = fdopen(atoi(colon + 1), "a")) == NULL)
+        fail("--peers takes no argument: ", argument);
+    *colon = 0;
+    options.peers_isa = argument;
+}
 
 static void parse_options(int argc, char **argv) {
-    static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'}, {"shape", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},   {"min-time", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
+                                                 {"shape", required_argument, NULL, 's'},
+                                                 {"json", required_argument, NULL, 'j'},
+                                                 {"min-time", required_argument, NULL, 't'},
+                                                 {"peers", optional_argument, NULL, 'p'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         char *end = NULL;
         switch (c) {
@@ -426,6 +581,11 @@ static void parse_options(int argc, char **argv) {
             options.min_time = strtod(optarg, &end) * 1e-3;
             if (*end != 0 || end == optarg || !(options.min_time >= 0 && options.min_time <= 1e6))
                 fail("not a time in milliseconds: ", optarg);
+            break;
+        case 'p':
+            if (!peers_built()) fail("--peers: built without them; configure with -Dpeers=enabled", "");
+            options.peers = true;
+            if (optarg != NULL) be_peers_process(optarg);
             break;
         case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
         default: fputs(usage, stderr); exit(2);
@@ -457,8 +617,24 @@ static void parse_options(int argc, char **argv) {
     }
 }
 
+/* What such a process does. */
+static int compare_at(const char *isa) {
+    convpool_kernel_info best = {.supported = false};
+    for (size_t k = 0; !best.supported; k++)
+        convpool_kernel_get(k, &best);
+    const char *wrong = peers_start(isa, strcmp(best.isa, isa) == 0);
+    if (wrong != NULL) fail("peers: ", wrong);
+    for (problem *p = options.problems; p != NULL; p = p->next) {
+        run_problem(p);
+        print_peers(p);
+    }
+    write_peers_json(options.peers_json);
+    return fclose(options.peers_json) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
     parse_options(argc, argv);
+    if (options.peers_isa != NULL) return compare_at(options.peers_isa);
     FILE *json = NULL; /* opened now, so as to fail early, but what it holds stays until there is something better */
     if (options.json != NULL && (json = fopen(options.json, "a")) == NULL) fail("cannot write ", options.json);
     bool seed = false;
@@ -479,6 +655,7 @@ int main(int argc, char **argv) {
     printf("\nGFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
            "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
            "error/bound: the largest error in any output over the bound on it that holds for any data.\n");
+    if (options.peers) run_peers(argc, argv);
     if (json != NULL) {
         if ((json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
         write_json(json);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* oneDNN: a convolution, then a pooling; ReLU is a post-op of either, as it commutes with the maximum. */
+#include "library.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCKED, NHWC, NCHW };                                                        /* layouts */
+static const dnnl_format_tag_t tags[] = {dnnl_format_tag_any, dnnl_nhwc, dnnl_nchw}; /* of the convolution's tensors */
+static const char *const tag_names[] = {"its own layout", "NHWC", "NCHW"};
+
+static dnnl_engine_t engine;
+static dnnl_stream_t stream;
+
+typedef struct stage {
+    dnnl_primitive_t primitive;
+    dnnl_exec_arg_t args[4];
+    int count;
+} stage;
+
+typedef struct state {
+    stage stages[4]; /* reorder, convolution, pooling, reorder */
+    int count;
+    dnnl_memory_t memories[8], output; /* all; the last stage's */
+    int held;
+    dnnl_dims_t output_dims;
+} state;
+
+static void version(char *text) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(text, PEER_NAME, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
+static const char *runs(void) {
+    if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success ||
+        dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) != dnnl_success)
+        return "no engine";
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41: return "SSE41";
+    case dnnl_cpu_isa_avx2: return "AVX2";
+    case dnnl_cpu_isa_avx512_core: return "AVX512_CORE";
+    default: return "another";
+    }
+}
+
+/* Memory of its own where data is NULL. */
+static dnnl_memory_t hold(state *s, const dnnl_memory_desc_t *desc, const void *data) {
+    dnnl_memory_t memory = NULL;
+    void *handle = data == NULL ? DNNL_MEMORY_ALLOCATE : (void *)(uintptr_t)data;
+    if (dnnl_memory_create(&memory, desc, engine, handle) != dnnl_success) return NULL;
+    return s->memories[s->held++] = memory;
+}
+
+static void execute(const stage *t) { dnnl_primitive_execute(t->primitive, stream, t->count, t->args); }
+
+static const dnnl_memory_desc_t *desc_of(dnnl_memory_t memory) {
+    const dnnl_memory_desc_t *desc = NULL;
+    dnnl_memory_get_memory_desc(memory, &desc);
+    return desc;
+}
+
+static bool reorder(stage *t, dnnl_memory_t from, dnnl_memory_t to) {
+    dnnl_primitive_desc_t pd = NULL;
+    *t = (stage){.args = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, .count = 2};
+    bool made =
+        dnnl_reorder_primitive_desc_create(&pd, desc_of(from), engine, desc_of(to), engine, NULL) == dnnl_success &&
+        dnnl_primitive_create(&t->primitive, pd) == dnnl_success;
+    if (pd != NULL) dnnl_primitive_desc_destroy(pd);
+    return made;
+}
+
+static bool reorder_now(dnnl_memory_t from, dnnl_memory_t to) {
+    stage t;
+    bool made = reorder(&t, from, to);
+    if (made) execute(&t);
+    dnnl_stream_wait(stream);
+    if (t.primitive != NULL) dnnl_primitive_destroy(t.primitive);
+    return made;
+}
+
+/* The memory itself where it is as `desc` says; else one that is, filled now or by a stage at every run. */
+static dnnl_memory_t arranged(state *s, dnnl_memory_t memory, const dnnl_memory_desc_t *desc, bool at_every_run) {
+    if (memory == NULL || dnnl_memory_desc_equal(desc_of(memory), desc)) return memory;
+    dnnl_memory_t other = hold(s, desc, NULL);
+    if (other == NULL) return NULL;
+    bool made = at_every_run ? reorder(&s->stages[s->count++], memory, other) : reorder_now(memory, other);
+    return made ? other : NULL;
+}
+
+static dnnl_primitive_desc_t describe(const void *op, bool relu) {
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    if (dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success &&
+        (!relu || dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0) == dnnl_success) &&
+        dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success)
+        dnnl_primitive_desc_create(&pd, op, attr, engine, NULL);
+    dnnl_post_ops_destroy(ops);
+    dnnl_primitive_attr_destroy(attr);
+    return pd;
+}
+
+static const dnnl_memory_desc_t *wants(dnnl_primitive_desc_t pd, dnnl_query_t what) {
+    return dnnl_primitive_desc_query_md(pd, what, 0);
+}
+
+static const char *implementation(dnnl_primitive_desc_t pd) {
+    const char *name = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+    return name;
+}
+
+static bool build(state *s, const peer_layer *l, int tag, bool nchw, bool relu_first, dnnl_primitive_desc_t *pds,
+                  char *note) {
+    const dnnl_dim_t n[] = {(dnnl_dim_t)l->channels, (dnnl_dim_t)l->outputs};
+    const dnnl_dims_t src_dims = {1, n[0], (dnnl_dim_t)l->height, (dnnl_dim_t)l->width};
+    const dnnl_dims_t mid_dims = {1, n[1], (dnnl_dim_t)l->height - 1, (dnnl_dim_t)l->width - 1};
+    const dnnl_dims_t weights_dims = {n[1], n[0], 2, 2}, bias_dims = {n[1]}, one = {1, 1}, two = {2, 2}, none = {0, 0};
+    const dnnl_dims_t dst_dims = {1, n[1], (dnnl_dim_t)l->out_height, (dnnl_dim_t)l->out_width};
+    memcpy(s->output_dims, dst_dims, sizeof dst_dims);
+
+    dnnl_memory_desc_t input, weights, bias, src, any_weights, mid, dst;
+    dnnl_memory_desc_init_by_tag(&input, 4, src_dims, dnnl_f32, dnnl_nchw);
+    dnnl_memory_desc_init_by_tag(&weights, 4, weights_dims, dnnl_f32, dnnl_oihw);
+    dnnl_memory_desc_init_by_tag(&bias, 1, bias_dims, dnnl_f32, dnnl_x);
+    dnnl_memory_desc_init_by_tag(&src, 4, src_dims, dnnl_f32, tags[tag]);
+    dnnl_memory_desc_init_by_tag(&any_weights, 4, weights_dims, dnnl_f32, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&mid, 4, mid_dims, dnnl_f32, tags[tag]);
+    dnnl_memory_desc_init_by_tag(&dst, 4, dst_dims, dnnl_f32, dnnl_format_tag_any);
+
+    dnnl_convolution_desc_t convolution;
+    if (dnnl_convolution_forward_desc_init(&convolution, dnnl_forward_inference, dnnl_convolution_auto, &src,
+                                           &any_weights, &bias, &mid, one, none, none) != dnnl_success ||
+        (pds[0] = describe(&convolution, relu_first)) == NULL)
+        return false;
+    dnnl_pooling_desc_t pool;
+    if (dnnl_pooling_forward_desc_init(&pool, dnnl_forward_inference, dnnl_pooling_max,
+                                       wants(pds[0], dnnl_query_dst_md), &dst, two, two, none, none) != dnnl_success ||
+        (pds[1] = describe(&pool, !relu_first)) == NULL)
+        return false;
+    snprintf(note, PEER_NOTE, "%s%s, %s%s%s%s", implementation(pds[0]), relu_first ? " + ReLU" : "",
+             implementation(pds[1]), relu_first ? "" : " + ReLU", nchw ? ", in " : "", nchw ? tag_names[tag] : "");
+
+    dnnl_memory_t x = arranged(s, hold(s, &input, l->input), wants(pds[0], dnnl_query_src_md), nchw);
+    dnnl_memory_t w = arranged(s, hold(s, &weights, l->weights), wants(pds[0], dnnl_query_weights_md), false);
+    dnnl_memory_t b = hold(s, &bias, l->bias), y = hold(s, wants(pds[0], dnnl_query_dst_md), NULL);
+    dnnl_memory_t z = hold(s, wants(pds[1], dnnl_query_dst_md), NULL);
+    if (x == NULL || w == NULL || b == NULL || y == NULL || z == NULL) return false;
+
+    stage *t = &s->stages[s->count++];
+    *t = (stage){.args = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_BIAS, b}, {DNNL_ARG_DST, y}}, .count = 4};
+    if (dnnl_primitive_create(&t->primitive, pds[0]) != dnnl_success) return false;
+    t = &s->stages[s->count++];
+    *t = (stage){.args = {{DNNL_ARG_SRC, y}, {DNNL_ARG_DST, z}}, .count = 2};
+    if (dnnl_primitive_create(&t->primitive, pds[1]) != dnnl_success) return false;
+
+    dnnl_memory_desc_t output;
+    dnnl_memory_desc_init_by_tag(&output, 4, dst_dims, dnnl_f32, dnnl_nchw);
+    s->output = nchw ? arranged(s, z, &output, true) : z;
+    return s->output != NULL;
+}
+
+static void destroy(void *memory) {
+    state *s = memory;
+    for (int i = 0; i < s->count; i++)
+        if (s->stages[i].primitive != NULL) dnnl_primitive_destroy(s->stages[i].primitive);
+    for (int i = 0; i < s->held; i++)
+        dnnl_memory_destroy(s->memories[i]);
+    free(s);
+}
+
+static void *create(const peer_layer *layer, int layout, int way, char *note) {
+    state *s = calloc(1, sizeof *s);
+    dnnl_primitive_desc_t pds[2] = {NULL, NULL};
+    int tag = layout == NCHW ? way / 2 : layout;
+    bool built = s != NULL && build(s, layer, tag, layout == NCHW, way % 2 == 0, pds, note);
+    for (int i = 0; i < 2; i++)
+        if (pds[i] != NULL) dnnl_primitive_desc_destroy(pds[i]);
+    if (!built && s != NULL) destroy(s);
+    return built ? s : NULL;
+}
+
+static void run(void *memory) {
+    const state *s = memory;
+    for (int i = 0; i < s->count; i++)
+        execute(&s->stages[i]);
+    dnnl_stream_wait(stream);
+}
+
+static void result(void *memory, float *output) {
+    const state *s = memory;
+    dnnl_memory_desc_t desc;
+    dnnl_memory_t to = NULL;
+    dnnl_memory_desc_init_by_tag(&desc, 4, s->output_dims, dnnl_f32, dnnl_nchw);
+    if (dnnl_memory_create(&to, &desc, engine, output) == dnnl_success) reorder_now(s->output, to);
+    dnnl_memory_destroy(to);
+}
+
+const peer_library onednn = {
+    .name = "oneDNN",
+    .variable = "DNNL_MAX_CPU_ISA",
+    .values = {"SSE41", "AVX2", "AVX512_CORE"},
+    .version = version,
+    .runs = runs,
+    .layouts = {{"blocked", 2}, {"NHWC", 2}, {"NCHW in and out", 6}},
+    .create = create,
+    .run = run,
+    .result = result,
+    .destroy = destroy,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Starts the peers, and finds the fastest way of each. */
+#define _GNU_SOURCE
+#include "convpool_isas.h"
+#include "library.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const peer_library *const libraries[] = {&onednn, &libxsmm, &xnnpack, &openblas};
+enum { LIBRARIES = sizeof libraries / sizeof *libraries };
+static const char *const isas[PEER_ISAS] = {"sse2", "avx2", "avx512"};
+
+#define DECLARE(isa) extern const pooling pooling_##isa;
+CONVPOOL_ISAS(DECLARE)
+#define ROW(isa) {#isa, &pooling_##isa},
+static const struct {
+    const char *isa;
+    const pooling *pooling;
+} poolings[] = {CONVPOOL_ISAS(ROW)};
+pooling peer_pooling;
+
+static peer peers[3 * LIBRARIES];
+static size_t count;
+
+bool peers_built(void) { return true; }
+
+static int index_of(const char *isa) {
+    int i = 0;
+    while (i < PEER_ISAS && strcmp(isas[i], isa) != 0)
+        i++;
+    return i;
+}
+
+bool peers_environment(const char *isa) {
+    int i = index_of(isa);
+    if (i == PEER_ISAS) return false;
+    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    for (size_t k = 0; k < LIBRARIES; k++)
+        if (libraries[k]->variable != NULL) setenv(libraries[k]->variable, libraries[k]->values[i], 1);
+    return true;
+}
+
+const char *peers_start(const char *isa, bool best) {
+    static char wrong[256];
+    int i = index_of(isa);
+    if (i == PEER_ISAS) return "no peer can be held to this instruction set";
+    for (size_t k = 0; k < sizeof poolings / sizeof *poolings; k++)
+        if (strcmp(poolings[k].isa, isa) == 0) peer_pooling = *poolings[k].pooling;
+    for (size_t k = 0; k < LIBRARIES; k++) {
+        const peer_library *library = libraries[k];
+        if (library->variable == NULL && !best) continue;
+        const char *runs = library->runs(), *asked = library->values[i];
+        if (asked == NULL ? runs != NULL : runs == NULL || strcmp(runs, asked) != 0) {
+            snprintf(wrong, sizeof wrong, "%s runs %s where %s was asked for", library->name, runs,
+                     asked == NULL ? "it chooses" : asked);
+            return wrong;
+        }
+        char version[PEER_NAME];
+        library->version(version);
+        for (int layout = 0; layout < 3 && library->layouts[layout].name != NULL; layout++) {
+            peer *p = &peers[count++];
+            *p = (peer){.library = library, .layout = layout, .layout_name = library->layouts[layout].name};
+            snprintf(p->name, sizeof p->name, "%s %s %s", library->name, version, p->layout_name);
+        }
+    }
+    return NULL;
+}
+
+const peer *peers_get(size_t index) { return index < count ? &peers[index] : NULL; }
+
+/* The least time of one run, in seconds: of at least five runs, and of 10 ms. */
+static double least_time(const peer *which, void *state) {
+    double least = 1, all = 0;
+    for (int runs = 0; runs < 6 || all < 10e-3; runs++) {
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        which->library->run(state);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+        if (runs > 0 && seconds < least) least = seconds; /* the first fills the caches */
+        all += seconds;
+    }
+    return least;
+}
+
+void *peers_create(const peer *which, const peer_layer *layer, char *note) {
+    const peer_library *library = which->library;
+    void *best = NULL;
+    double least = 0;
+    for (int way = 0; way < library->layouts[which->layout].ways; way++) {
+        char this_note[PEER_NOTE];
+        void *state = library->create(layer, which->layout, way, this_note);
+        if (state == NULL) continue;
+        double seconds = least_time(which, state);
+        if (getenv("PEER_WAYS")) fprintf(stderr, "%s: %s: %.2f us\n", which->name, this_note, seconds * 1e6);
+        if (best == NULL || seconds < least) {
+            if (best != NULL) library->destroy(best);
+            best = state;
+            least = seconds;
+            memcpy(note, this_note, PEER_NOTE);
+        } else {
+            library->destroy(state);
+        }
+    }
+    return best;
+}
+
+float *peer_floats(size_t floats) {
+    size_t bytes = (floats * sizeof(float) + 127) / 64 * 64; /* at least 16 floats more */
+    float *memory = aligned_alloc(64, bytes);
+    if (memory == NULL) {
+        fputs("convpool-bench: out of memory\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    memset(memory, 0, bytes);
+    return memory;
+}
