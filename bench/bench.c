@@ -21,8 +21,6 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #endif
 
 static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
@@ -52,7 +50,7 @@ typedef struct probe {
 static probe probes[] = {CONVPOOL_ISAS(ROW)};
 enum { PROBES = sizeof probes / sizeof *probes };
 
-/* One kernel on one layer; or a peer, whose kernel is but its name and the ISA that it is held to. */
+/* One kernel on one layer; or a peer, of which `kernel` then holds the name and the ISA. */
 typedef struct entry {
     convpool_kernel_info kernel;
     convpool_layer *layer;
@@ -73,8 +71,8 @@ typedef struct problem {
     float *input, *weights, *bias, *output;
     entry *entries;
     size_t count;
-    peer_layer peer_layer;
-    entry fastest; /* of the kernels beside peers */
+    peer_layer layer;    /* for the peers */
+    const char *fastest; /* of the kernels beside them */
     struct problem *next;
 } problem;
 
@@ -82,8 +80,8 @@ static struct {
     const char *kernel, *json;
     double min_time; /* seconds a kernel and layer */
     bool peers;
-    const char *peers_isa; /* in a process of its own that compares with them */
-    FILE *peers_json;      /* to which it writes its part of the JSON */
+    const char *peers_isa; /* in the process that compares with them at this ISA */
+    FILE *peers_json;      /* to which that writes its part of the JSON */
     problem *problems;
 } options = {.min_time = 0.1};
 
@@ -233,22 +231,17 @@ static probe *probe_of(const char *isa) {
 
 /* Peers, behind the kernels of their ISA. */
 static void add_peers(problem *p) {
-    p->peer_layer = (peer_layer){p->spec.in_channels,
-                                 p->spec.in_height,
-                                 p->spec.in_width,
-                                 p->spec.out_channels,
-                                 p->e.out_height,
-                                 p->e.out_width,
-                                 p->input,
-                                 p->weights,
-                                 p->bias};
+    const convpool_layer_spec *spec = &p->spec;
+    p->layer = (peer_layer){spec->in_channels,  spec->in_height, spec->in_width,
+                            spec->out_channels, p->e.out_height, p->e.out_width,
+                            p->input,           p->weights,      p->bias};
     for (size_t i = 0; peers_get(i) != NULL; i++) {
         entry *e = &p->entries[p->count++];
         e->peer = peers_get(i);
         e->kernel = (convpool_kernel_info){.name = e->peer->name, .isa = options.peers_isa};
         e->probe = probe_of(options.peers_isa);
         progress("setting up", e->kernel.name, 0, 0);
-        e->peer_state = peers_create(e->peer, &p->peer_layer, e->peer_note);
+        e->peer_state = peers_create(e->peer, &p->layer, e->peer_note);
         if (e->peer_state == NULL) fail("cannot set up for this layer: ", e->kernel.name);
     }
 }
@@ -265,16 +258,17 @@ static double median_ratio(const series *a, const series *b) {
 
 /* While the series are still in the order of the rounds. */
 static void compare_with_peers(problem *p) {
+    const entry *fastest = NULL;
     double least = INFINITY;
-    for (size_t k = 0; k < p->count && p->entries[k].peer == NULL; k++) {
-        double median = median_ratio(&p->entries[k].seconds, NULL);
-        if (median < least) {
-            least = median;
-            p->fastest = p->entries[k];
-        }
+    for (const entry *e = p->entries; e < p->entries + p->count; e++) {
+        double median = median_ratio(&e->seconds, NULL);
+        if (e->peer != NULL || median >= least) continue;
+        fastest = e;
+        least = median;
     }
     for (size_t k = 0; k < p->count; k++)
-        p->entries[k].lead = median_ratio(&p->entries[k].seconds, &p->fastest.seconds);
+        p->entries[k].lead = median_ratio(&p->entries[k].seconds, &fastest->seconds);
+    p->fastest = fastest->kernel.name;
 }
 
 static void run_problem(problem *p) {
@@ -417,13 +411,14 @@ static void print_problem(const problem *p) {
 }
 
 static void print_peers(const problem *p) {
-    printf("\n%s at %s, beside other libraries\n%-30s %10s %10s %10s %8s %11s  %s\n", p->shape, options.peers_isa, "",
-           "median us", "min us", "p90 us", "of peak", "error/bound", "");
+    printf("\n%s at %s, beside other libraries\n", p->shape, options.peers_isa);
+    printf("%-32s %10s %10s %10s %8s %11s %8s\n", "kernel or peer", "median us", "min us", "p90 us", "of peak",
+           "error/bound", "ours is");
     for (size_t k = 0; k < p->count; k++) {
         const entry *e = &p->entries[k];
-        printf("%-30s %10.2f %10.2f %10.2f %8.2f %11.4f", e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
+        printf("%-32s %10.2f %10.2f %10.2f %8.2f %11.4f", e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
                e->fraction, e->error_ratio);
-        if (e->peer != NULL) printf("  ours is %5.2fx as fast; %s", e->lead, e->peer_note);
+        if (e->peer != NULL) printf(" %7.2fx  %s", e->lead, e->peer_note);
         printf("\n");
     }
 }
@@ -439,37 +434,31 @@ static void write_peers_json(FILE *file) {
             json_string(file, e->peer_note);
             fprintf(file,
                     ", \"isa\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, \"p90_us\": %.3f, \"peak_fraction\": "
-                    "%.4f, \"kernel\": \"%s\", \"ratio\": %.4f, \"max_error_bound_ratio\": %.6f}",
-                    e->kernel.isa, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->fraction, p->fastest.kernel.name,
-                    e->lead, e->error_ratio);
+                    "%.4f, \"fastest_kernel\": \"%s\", \"ratio\": %.4f, \"max_error_bound_ratio\": %.6f}",
+                    e->kernel.isa, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->fraction, p->fastest, e->lead,
+                    e->error_ratio);
         }
 }
 
-/* The peers read the environment when they start, so a process for each ISA compares with them: this program again,
- * with an argument that says which. It prints its tables itself, and writes its part of the JSON to a file that it
- * inherits. */
+/* The peers read the environment when they start, so for each ISA this program runs again, as compare_at(). */
 static void run_peers(int argc, char **argv) {
     options.peers_json = tmpfile();
     if (options.peers_json == NULL) fail("cannot make a temporary file", "");
-    const char *done = "";
+    const char *isa = "";
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!wanted(&info) || strcmp(info.isa, done) == 0 || !peers_environment(info.isa)) continue;
-        done = info.isa;
-        char argument[64];
-        snprintf(argument, sizeof argument, "--peers=%s:%d", info.isa, fileno(options.peers_json));
-        char **arguments = allocate(((size_t)argc + 2) * sizeof *arguments);
-        memcpy(arguments, argv, (size_t)argc * sizeof *arguments);
-        arguments[argc] = argument;
-        arguments[argc + 1] = NULL;
-        pid_t child;
-        int status;
+        if (!wanted(&info) || strcmp(info.isa, isa) == 0 || !peers_have(info.isa)) continue;
+        isa = info.isa;
         fflush(stdout);
-        if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ) != 0 ||
-            waitpid(child, &status, 0) != child || status != 0)
-            fail("could not compare with the peers at ", info.isa);
-        free(arguments);
+        if (!peers_run_again(isa, argc, argv, fileno(options.peers_json))) fail("no comparison with peers at ", isa);
     }
+    if (*isa == 0) fail("--peers: none can be held to the instruction set of a kernel that is wanted", "");
+    printf(
+        "\nours is: how many times as fast as that the fastest kernel above is, the median of all rounds.\n"
+        "Peers run on one thread, held to the instruction set but for XNNPACK, which chooses. Their weights are "
+        "packed\n"
+        "beforehand, and so is the input, but where NCHW goes in and out, as it does with the kernels. Of the ways to\n"
+        "set a peer up that the bench knows, the fastest is taken, and named last.\n");
 }
 
 static void copy_peers_json(FILE *file) {
@@ -617,7 +606,7 @@ static void parse_options(int argc, char **argv) {
     }
 }
 
-/* What such a process does. */
+/* What this program is when peers_run_again() has run it. */
 static int compare_at(const char *isa) {
     convpool_kernel_info best = {.supported = false};
     for (size_t k = 0; !best.supported; k++)

@@ -35,8 +35,19 @@ def main():
         if result["speedup_published"] is not None:
             number(result["speedup_published"])
     assert len({tuple(sorted(names)) for names in kernels.values()}) == 1, kernels
-    assert isinstance(report["peers"], list)
-    print(f"{sys.argv[1]}: {len(report['results'])} results for {len(kernels)} layers")
+    peers = {}
+    for peer in report["peers"]:
+        peers.setdefault(peer["shape"], []).append((peer["isa"], peer["peer"]))
+        for name in ("median_us", "min_us", "p90_us", "peak_fraction", "ratio", "max_error_bound_ratio"):
+            number(peer[name])
+        assert peer["min_us"] <= peer["median_us"] <= peer["p90_us"], peer
+        assert peer["max_error_bound_ratio"] <= 1, peer
+        assert peer["isa"] in report["peak_gflops"], peer
+        assert peer["fastest_kernel"] in kernels[peer["shape"]], peer
+        assert peer["fastest_kernel"].split("-")[0] == peer["isa"], peer
+        assert peer["layout"] and peer["set_up"], peer
+    assert len({tuple(sorted(names)) for names in peers.values()}) <= 1 and peers.keys() <= kernels.keys(), peers
+    print(f"{sys.argv[1]}: {len(report['results'])} results for {len(kernels)} layers, {len(report['peers'])} of peers")
 
 
 if __name__ == "__main__":

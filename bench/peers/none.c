@@ -4,8 +4,13 @@
 
 bool peers_built(void) { return false; }
 
-bool peers_environment(const char *isa) {
+bool peers_have(const char *isa) {
     (void)isa;
+    return false;
+}
+
+bool peers_run_again(const char *isa, int argc, char **argv, int fd) {
+    (void)isa, (void)argc, (void)argv, (void)fd;
     return false;
 }
 

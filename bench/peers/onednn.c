@@ -78,7 +78,7 @@ static void describe_image(dnnl_memory_desc_t *desc, size_t channels, size_t hei
 
 /* The layout of the convolution's output, if it can be pooled by hand; else dnnl_format_tag_any. */
 static dnnl_format_tag_t tag_of(const peer_layer *l, const dnnl_memory_desc_t *desc) {
-    static const dnnl_format_tag_t known[] = {dnnl_nhwc, dnnl_nChw8c, dnnl_nChw16c};
+    static const dnnl_format_tag_t known[] = {dnnl_nhwc, dnnl_nchw, dnnl_nChw8c, dnnl_nChw16c};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         dnnl_memory_desc_t other;
         describe_image(&other, l->outputs, l->height - 1, l->width - 1, known[i]);
@@ -93,6 +93,11 @@ static void pool_by_hand(const state *s, const stage *t) {
                                *to = &desc_of(t->args[1].memory)->format_desc.blocking;
     const float *in = data(t->args[0].memory);
     float *out = data(t->args[1].memory);
+    if (from->strides[3] == 1) { /* NCHW; with one channel NHWC, which is the same then */
+        for (size_t o = 0; o < l->outputs; o++, in += from->strides[1], out += to->strides[1])
+            peer_pooling.plane(in, (size_t)from->strides[2], l->out_height, l->out_width, s->bias[o], out);
+        return;
+    }
     const size_t block = from->inner_nblks == 1 ? (size_t)from->inner_blks[0] : l->outputs;
     for (size_t o = 0; o < l->outputs; o += block, in += from->strides[1], out += to->strides[1])
         for (size_t p = 0; p < l->out_height; p++) {

@@ -48,6 +48,8 @@ static void *create(const peer_layer *l, int layout, int way, char *note) {
     size_t rows = (size_t)1 << way % BANDS;
     if (rows > l->out_height && rows / 2 >= l->out_height) return NULL; /* as the way before */
     if (rows > l->out_height) rows = l->out_height;
+    if (way < BANDS && places(l, rows) > l->height * l->width)
+        return NULL; /* a row of a matrix may not overlap the next */
     state *s = calloc(1, sizeof *s);
     if (s == NULL) return NULL;
     *s = (state){.layer = l, .gathered = way >= BANDS, .rows = rows};

@@ -4,10 +4,13 @@
 #include "convpool_isas.h"
 #include "library.h"
 
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static const peer_library *const libraries[] = {&onednn, &libxsmm, &xnnpack, &openblas};
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
@@ -34,20 +37,30 @@ static int index_of(const char *isa) {
     return i;
 }
 
-bool peers_environment(const char *isa) {
-    int i = index_of(isa);
-    if (i == PEER_ISAS) return false;
+bool peers_have(const char *isa) { return index_of(isa) < PEER_ISAS; }
+
+bool peers_run_again(const char *isa, int argc, char **argv, int fd) {
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     for (size_t k = 0; k < LIBRARIES; k++)
-        if (libraries[k]->variable != NULL) setenv(libraries[k]->variable, libraries[k]->values[i], 1);
-    return true;
+        if (libraries[k]->variable != NULL) setenv(libraries[k]->variable, libraries[k]->values[index_of(isa)], 1);
+    char argument[64], **arguments = calloc((size_t)argc + 2, sizeof *arguments);
+    if (arguments == NULL) return false;
+    memcpy(arguments, argv, (size_t)argc * sizeof *arguments);
+    arguments[argc] = argument;
+    snprintf(argument, sizeof argument, "--peers=%s:%d", isa, fd);
+    pid_t child;
+    int status = 1;
+    bool ran = posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environ) == 0 &&
+               waitpid(child, &status, 0) == child && status == 0;
+    free(arguments);
+    return ran;
 }
 
 const char *peers_start(const char *isa, bool best) {
     static char wrong[256];
     int i = index_of(isa);
-    if (i == PEER_ISAS) return "no peer can be held to this instruction set";
+    if (i == PEER_ISAS) return "none can be held to this instruction set";
     for (size_t k = 0; k < sizeof poolings / sizeof *poolings; k++)
         if (strcmp(poolings[k].isa, isa) == 0) peer_pooling = *poolings[k].pooling;
     for (size_t k = 0; k < LIBRARIES; k++) {
@@ -96,7 +109,6 @@ void *peers_create(const peer *which, const peer_layer *layer, char *note) {
         void *state = library->create(layer, which->layout, way, this_note);
         if (state == NULL) continue;
         double seconds = least_time(which, state);
-        if (getenv("PEER_WAYS")) fprintf(stderr, "%s: %s: %.2f us\n", which->name, this_note, seconds * 1e6);
         if (best == NULL || seconds < least) {
             if (best != NULL) library->destroy(best);
             best = state;

@@ -50,9 +50,12 @@ typedef struct peer {
 /* Whether any peer is built in. */
 bool peers_built(void);
 
-/* Sets the environment that holds the peers to an ISA and to one thread, for a process that is started later. False if
- * no peer can be held to it. */
-bool peers_environment(const char *isa);
+/* Whether peers can be held to an ISA. */
+bool peers_have(const char *isa);
+
+/* Runs this program again, where the environment holds the peers to an ISA and to one thread, with one argument more:
+ * --peers=ISA:FD. Returns whether that succeeded. */
+bool peers_run_again(const char *isa, int argc, char **argv, int fd);
 
 /* Starts the peers to be compared at an ISA; those without a variable only if it is the best one here. Returns NULL, or
  * what is wrong. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pooling for libraries that have none, transposition for those that need it. Compiled once for each ISA, as POOLING,
- * for the compiler to vectorize: these comparisons are single instructions, as the layer's own, which keep NaN, are
- * not. */
+/* Pooling for libraries that have none or are slow at it, and transposition. Compiled once for each ISA, as POOLING.
+ * NaN is not kept, as that would cost instructions. */
 #include "library.h"
 
 #include <xmmintrin.h>
@@ -10,6 +9,7 @@ extern const pooling POOLING;
 
 static inline float larger(float a, float b) { return a > b ? a : b; }
 
+/* Compilers vectorize this well. */
 static void pixels(const float *restrict upper, const float *restrict lower, size_t stride, size_t channels,
                    size_t width, const float *restrict bias, float *restrict out, size_t out_stride) {
     for (size_t q = 0; q < width; q++, upper += 2 * stride, lower += 2 * stride, out += out_stride)

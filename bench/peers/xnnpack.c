@@ -17,7 +17,7 @@ typedef struct state {
         *output; /* weights [outputs][2][2][channels]; pixels; pixels; pixels; NCHW */
 } state;
 
-static void version(char *text) { snprintf(text, PEER_NAME, "(its choice of ISA)"); } /* it says neither */
+static void version(char *text) { snprintf(text, PEER_NAME, "own ISA"); } /* it tells neither */
 
 static const char *runs(void) { return xnn_initialize(NULL) == xnn_status_success ? NULL : "nothing"; }
 
