@@ -4,6 +4,7 @@
 #include "convpool_isas.h"
 #include "library.h"
 
+#include <math.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,16 +86,17 @@ const char *peers_start(const char *isa, bool best) {
 
 const peer *peers_get(size_t index) { return index < count ? &peers[index] : NULL; }
 
-/* The least time of one run, in seconds: of at least five runs, and of 10 ms. */
-static double least_time(const peer *which, void *state) {
-    double least = 1, all = 0;
-    for (int runs = 0; runs < 6 || all < 10e-3; runs++) {
+/* The least time of one run, in seconds: of at least three runs, and of 5 ms. */
+static double least_time(const peer_library *library, void *state) {
+    double least = INFINITY, all = 0;
+    library->run(state); /* fills the caches */
+    for (int runs = 0; runs < 3 || all < 5e-3; runs++) {
         struct timespec start, end;
         clock_gettime(CLOCK_MONOTONIC, &start);
-        which->library->run(state);
+        library->run(state);
         clock_gettime(CLOCK_MONOTONIC, &end);
         double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
-        if (runs > 0 && seconds < least) least = seconds; /* the first fills the caches */
+        least = fmin(least, seconds);
         all += seconds;
     }
     return least;
@@ -102,23 +104,20 @@ static double least_time(const peer *which, void *state) {
 
 void *peers_create(const peer *which, const peer_layer *layer, char *note) {
     const peer_library *library = which->library;
-    void *best = NULL;
-    double least = 0;
-    for (int way = 0; way < library->layouts[which->layout].ways; way++) {
-        char this_note[PEER_NOTE];
-        void *state = library->create(layer, which->layout, way, this_note);
-        if (state == NULL) continue;
-        double seconds = least_time(which, state);
-        if (best == NULL || seconds < least) {
-            if (best != NULL) library->destroy(best);
-            best = state;
-            least = seconds;
-            memcpy(note, this_note, PEER_NOTE);
-        } else {
+    const int ways = library->layouts[which->layout].ways;
+    double least[PEER_WAYS];
+    int best = 0;
+    for (int pass = 0; pass < 3; pass++) /* the machine may be slow for a while */
+        for (int way = 0; way < ways; way++) {
+            if (pass == 0) least[way] = INFINITY;
+            void *state = library->create(layer, which->layout, way, note);
+            if (state == NULL) continue;
+            least[way] = fmin(least[way], least_time(library, state));
             library->destroy(state);
         }
-    }
-    return best;
+    for (int way = 0; way < ways; way++)
+        if (least[way] < least[best]) best = way;
+    return library->create(layer, which->layout, best, note);
 }
 
 float *peer_floats(size_t floats) {

@@ -11,7 +11,7 @@
 
 #include "convpool.h"
 
-enum { PEER_NAME = 64, PEER_NOTE = 96 };
+enum { PEER_NAME = 64, PEER_NOTE = 96, PEER_WAYS = 32 }; /* at most */
 
 /* Cross-correlation, max-pooling and ReLU; dense NCHW. What it points to must outlive what is created of it. */
 typedef struct peer_layer {
