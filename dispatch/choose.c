@@ -17,10 +17,33 @@ CONVPOOL_ISAS(DECLARE)
 #define LIST(isa) &convpool_isa_##isa,
 const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
-/* The algorithm for a shape, by one rule for all ISAs, so that their results agree. */
-static const char *preferred_algorithm(const convpool_shape *shape) {
-    (void)shape;
-    return "direct";
+/* The algorithm for a shape, by one rule for all ISAs, so that their results agree: that which costs the least, in
+ * multiplications. Tiles of t x t convolution outputs take so many for each pair of channels, and their transforms
+ * as long as so many for each input and each output channel; the latter were fitted to measured times of 630 layers. */
+static const char *preferred_algorithm(const convpool_shape *s) {
+    static const struct {
+        const char *name;
+        size_t tile;
+        double pair, input, output[2]; /* output: without and with pooling */
+    } algorithms[] = {
+        {"direct", 1, 4, 6, {0, 0}},
+        {"winograd22", 2, 9, 50, {80, 35}},
+        {"winograd32", 3, 16, 80, {160, 95}},
+    };
+    size_t stride = s->pool ? 2 : 1, best = 0;
+    double least = 0;
+    for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
+        size_t tile = algorithms[i].tile, across = tile == 3 ? stride : 1; /* F(3x3) pools two tiles at once */
+        double rows = (double)((stride * s->out_height + tile - 1) / tile);
+        double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
+        double in = (double)s->channels, out = (double)s->out_channels;
+        double each = algorithms[i].pair * in * out + algorithms[i].input * in + algorithms[i].output[s->pool] * out;
+        if (i == 0 || rows * columns * each < least) {
+            least = rows * columns * each;
+            best = i;
+        }
+    }
+    return algorithms[best].name;
 }
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */

@@ -70,7 +70,7 @@ static convpool_status check_shape(const convpool_layer_spec *spec, convpool_sha
     /* The bounds of convpool.h, CONVPOOL_LAYER_MEMORY_MAX and CONVPOOL_LAYER_SCRATCH_MAX, without overflow:
      * no kernel's own sizes can then overflow. */
     size_t memory = plus(times(plus(o, 15), plus(times(80, c), 4)), 1024);
-    size_t scratch = plus(times(4608, c), 65536);
+    size_t scratch = plus(times(4608, c), 131072);
     bool all_fit = fits(tensor_bytes(c, h, w)) && fits(tensor_bytes(o, shape->out_height, shape->out_width)) &&
                    fits(memory) && fits(scratch);
     return all_fit ? CONVPOOL_OK : CONVPOOL_INVALID_SHAPE;

@@ -32,7 +32,15 @@
  * as IEEE 754 arithmetic has them; ReLU gives +0 for every negative number and for -0. Denormal numbers are computed,
  * not flushed. For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical
  * bit for bit, and so are those of all without (scalar, sse2), up to the sign of a zero where there is no activation,
- * and the payload of a NaN.
+ * and the payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone.
+ *
+ * Algorithms: "direct" sums as the formula is written; "winograd22" and "winograd32" (S. Winograd, 1980; A. Lavin and
+ * S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3 convolution outputs. On data of even magnitude
+ * all are as accurate. Where magnitudes differ widely, Winograd's are less so, element by element: with u = 2^-24 and n
+ * = 4C, the error of direct is at most about (n + 1) u (|b| + sum |x||w|), that of the others about G (C + 8) u (|b| +
+ * sum over c of max |x[c]| over the output's tile times sum |w[o, c]|), with G = 9 and 16, before the terms for
+ * underflow. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of tiles that
+ * read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -95,7 +103,7 @@ typedef struct convpool_layer_spec {
     convpool_pool pool;
     convpool_activation activation;
     const char *kernel; /* NULL or "": choose automatically, or as CONVPOOL_KERNEL says; else an ISA ("avx2"),
-                           an algorithm ("direct") or both ("avx2-direct"), in lower case, and CONVPOOL_KERNEL
+                           an algorithm ("direct") or both ("avx2-winograd32"), in lower case, and CONVPOOL_KERNEL
                            does not count. Read during the call only. */
 } convpool_layer_spec;
 
@@ -108,7 +116,7 @@ typedef struct convpool_layer convpool_layer;
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
     ((size_t)1024 + ((size_t)(out_channels) + 15) * (80 * (size_t)(in_channels) + 4))
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
-    ((size_t)65536 + 4608 * (size_t)(in_channels))
+    ((size_t)131072 + 4608 * (size_t)(in_channels))
 
 /* The bytes that convpool_layer_create_in() needs for this spec; 0 where it would refuse the spec. */
 CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);
@@ -146,7 +154,8 @@ CONVPOOL_API size_t convpool_layer_scratch_size(const convpool_layer *layer);
  * convpool_layer_run_rows(). At least 1; 0 for NULL. */
 CONVPOOL_API size_t convpool_layer_row_step(const convpool_layer *layer);
 
-/* The name of the kernel that was chosen, such as "avx2-direct". The string is static; "" for NULL. */
+/* The name of the kernel that was chosen, such as "avx2-winograd32", whatever the layer's weights make it do. The
+ * string is static; "" for NULL. */
 CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
 
 /* Applies the layer to one image.
@@ -183,9 +192,9 @@ CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, flo
 
 /* One kernel of this build. The strings are static. */
 typedef struct convpool_kernel_info {
-    const char *name;      /* "avx2-direct" */
+    const char *name;      /* "avx2-winograd32" */
     const char *isa;       /* "avx2" */
-    const char *algorithm; /* "direct" */
+    const char *algorithm; /* "winograd32" */
     bool supported;        /* on this CPU, under this operating system */
     const char *reason;    /* why not, in words: "the CPU has no FMA3"; "" where supported */
 } convpool_kernel_info;

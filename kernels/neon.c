@@ -3,8 +3,11 @@
 
 #include "direct.h"
 #include "stages.h"
+#include "winograd.h"
 
 static const convpool_kernel kernels[] = {
+    WINOGRAD_KERNEL("neon", 3),
+    WINOGRAD_KERNEL("neon", 2),
     DIRECT_KERNEL("neon"),
 };
 

@@ -6,6 +6,10 @@
  *   vec                         a vector of float
  *   vec_lanes                   how many
  *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
+ *   VEC_BLOCK_VECS, VEC_BLOCK_ROWS, VEC_BLOCK_ROWS_LONG, VEC_BLOCK_SLOTS
+ *                               macros, as measured best for a matrix product: how many vectors of inputs its inner
+ *                               loop takes at a time, with how many rows of weights where its sums are short or long;
+ *                               and how many columns of inputs are kept at hand
  *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
@@ -16,14 +20,21 @@
  *   vec_store(p, a)             p[0 .. lanes) = a
  *   vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
  *   vec_add(a, b)               a + b
+ *   vec_sub(a, b)               a - b
  *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two,
  *                               and VEC_KEEP() of the result
+ *   vec_max(a, b)               the larger; anything where one is NaN
  *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
  *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
  *   vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at even places, in order, and
  *                               stores those at odd places
  *   vec_load_even_odd_part(p, n, &odd)
  *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
+ *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
+ *   vec_transpose_quads(quads)  quads[k] had, at every fourth lane n, what starts at offsets[n + k] in lanes n .. n +
+ * 3; after it quads[k] has in every lane n what is at offsets[n] + k vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a
+ * and b by turns vec_store_3(p, offsets, a, b, c) of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n ..
+ * n + 3 of a, b and c by turns (with one lane: 3 floats)
  */
 #ifndef CONVPOOL_VECTOR_COMMON_H
 #define CONVPOOL_VECTOR_COMMON_H

@@ -10,6 +10,10 @@
 typedef __m256 vec;
 enum { vec_lanes = 8 };
 #define VEC_REGISTERS 16
+#define VEC_BLOCK_VECS 2
+#define VEC_BLOCK_ROWS 4
+#define VEC_BLOCK_ROWS_LONG 6
+#define VEC_BLOCK_SLOTS 32
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
@@ -24,11 +28,31 @@ VEC_INLINE __m256i vec_mask(size_t n) {
     return _mm256_loadu_si256((const __m256i *)(window + 8 - n));
 }
 VEC_INLINE vec vec_load_part(const float *p, size_t n) { return _mm256_maskload_ps(p, vec_mask(n)); }
-VEC_INLINE void vec_store_part(float *p, vec a, size_t n) { _mm256_maskstore_ps(p, vec_mask(n), a); }
+/* In pieces: a masked store takes some CPUs more than ten cycles. */
+VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
+    __m128 rest = _mm256_castps256_ps128(a);
+    if (n & 8) {
+        vec_store(p, a);
+        return;
+    }
+    if (n & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(a, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)p, rest);
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, rest);
+}
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
+VEC_INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 
+VEC_INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 /* maxps returns its second operand where either is NaN; a comparison's all-ones is itself a NaN. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
     vec largest = _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
@@ -56,6 +80,35 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     vec a = _mm256_permute2f128_ps(x, y, 0x20), b = _mm256_permute2f128_ps(x, y, 0x31);
     *odd = _mm256_shuffle_ps(a, b, 0xdd);
     return _mm256_shuffle_ps(a, b, 0x88);
+}
+
+VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0])), _mm_loadu_ps(p + offsets[4]), 1);
+}
+VEC_INLINE void vec_transpose_quads(vec quads[4]) {
+    vec ab_low = _mm256_unpacklo_ps(quads[0], quads[1]), ab_high = _mm256_unpackhi_ps(quads[0], quads[1]);
+    vec cd_low = _mm256_unpacklo_ps(quads[2], quads[3]), cd_high = _mm256_unpackhi_ps(quads[2], quads[3]);
+    quads[0] = _mm256_shuffle_ps(ab_low, cd_low, 0x44);
+    quads[1] = _mm256_shuffle_ps(ab_low, cd_low, 0xee);
+    quads[2] = _mm256_shuffle_ps(ab_high, cd_high, 0x44);
+    quads[3] = _mm256_shuffle_ps(ab_high, cd_high, 0xee);
+}
+
+VEC_INLINE void vec_store_halves(float *p, size_t low, size_t high, vec a) {
+    _mm_storeu_ps(p + low, _mm256_castps256_ps128(a));
+    _mm_storeu_ps(p + high, _mm256_extractf128_ps(a, 1));
+}
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) {
+    vec_store_halves(p, 0, 8, _mm256_unpacklo_ps(a, b));
+    vec_store_halves(p, 4, 12, _mm256_unpackhi_ps(a, b));
+}
+VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
+    vec a0b0a1b1 = _mm256_unpacklo_ps(a, b), a2b2a3b3 = _mm256_unpackhi_ps(a, b);
+    vec c0c0a1a1 = _mm256_shuffle_ps(c, a, 0x50), b1b1c1c1 = _mm256_shuffle_ps(b, c, 0x55);
+    vec c2c2a3a3 = _mm256_shuffle_ps(c, a, 0xfa), b3b3c3c3 = _mm256_shuffle_ps(b, c, 0xff);
+    vec_store_halves(p, offsets[0], offsets[4], _mm256_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
+    vec_store_halves(p + 4, offsets[0], offsets[4], _mm256_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
+    vec_store_halves(p + 8, offsets[0], offsets[4], _mm256_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
 #endif

@@ -9,6 +9,10 @@
 typedef __m512 vec;
 enum { vec_lanes = 16 };
 #define VEC_REGISTERS 32
+#define VEC_BLOCK_VECS 4
+#define VEC_BLOCK_ROWS 4
+#define VEC_BLOCK_ROWS_LONG 6
+#define VEC_BLOCK_SLOTS 64
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
@@ -23,8 +27,10 @@ VEC_INLINE vec vec_load_part(const float *p, size_t n) { return _mm512_maskz_loa
 VEC_INLINE void vec_store_part(float *p, vec a, size_t n) { _mm512_mask_storeu_ps(p, vec_mask(n), a); }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
+VEC_INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
+VEC_INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 /* maxps returns its second operand where either is NaN. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
     vec largest = _mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d));
@@ -49,6 +55,41 @@ VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 8 ? 2 * n : 16;
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
+}
+
+VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
+    vec quads = _mm512_castps128_ps512(_mm_loadu_ps(p + offsets[0]));
+    quads = _mm512_insertf32x4(quads, _mm_loadu_ps(p + offsets[4]), 1);
+    quads = _mm512_insertf32x4(quads, _mm_loadu_ps(p + offsets[8]), 2);
+    return _mm512_insertf32x4(quads, _mm_loadu_ps(p + offsets[12]), 3);
+}
+VEC_INLINE void vec_transpose_quads(vec quads[4]) {
+    vec ab_low = _mm512_unpacklo_ps(quads[0], quads[1]), ab_high = _mm512_unpackhi_ps(quads[0], quads[1]);
+    vec cd_low = _mm512_unpacklo_ps(quads[2], quads[3]), cd_high = _mm512_unpackhi_ps(quads[2], quads[3]);
+    quads[0] = _mm512_shuffle_ps(ab_low, cd_low, 0x44);
+    quads[1] = _mm512_shuffle_ps(ab_low, cd_low, 0xee);
+    quads[2] = _mm512_shuffle_ps(ab_high, cd_high, 0x44);
+    quads[3] = _mm512_shuffle_ps(ab_high, cd_high, 0xee);
+}
+
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) {
+    __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    vec_store(p, _mm512_permutex2var_ps(a, low, b));
+    vec_store(p + 16, _mm512_permutex2var_ps(a, _mm512_add_epi32(low, _mm512_set1_epi32(8)), b));
+}
+VEC_INLINE void vec_store_quads(float *p, const size_t *offsets, vec a) {
+    _mm_storeu_ps(p + offsets[0], _mm512_castps512_ps128(a));
+    _mm_storeu_ps(p + offsets[4], _mm512_extractf32x4_ps(a, 1));
+    _mm_storeu_ps(p + offsets[8], _mm512_extractf32x4_ps(a, 2));
+    _mm_storeu_ps(p + offsets[12], _mm512_extractf32x4_ps(a, 3));
+}
+VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
+    vec a0b0a1b1 = _mm512_unpacklo_ps(a, b), a2b2a3b3 = _mm512_unpackhi_ps(a, b);
+    vec c0c0a1a1 = _mm512_shuffle_ps(c, a, 0x50), b1b1c1c1 = _mm512_shuffle_ps(b, c, 0x55);
+    vec c2c2a3a3 = _mm512_shuffle_ps(c, a, 0xfa), b3b3c3c3 = _mm512_shuffle_ps(b, c, 0xff);
+    vec_store_quads(p, offsets, _mm512_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
+    vec_store_quads(p + 4, offsets, _mm512_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
+    vec_store_quads(p + 8, offsets, _mm512_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
 #endif

@@ -9,6 +9,10 @@
 typedef float32x4_t vec;
 enum { vec_lanes = 4 };
 #define VEC_REGISTERS 32
+#define VEC_BLOCK_VECS 4
+#define VEC_BLOCK_ROWS 4
+#define VEC_BLOCK_ROWS_LONG 6
+#define VEC_BLOCK_SLOTS 32
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }
@@ -41,8 +45,10 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
+VEC_INLINE vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 
+VEC_INLINE vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
 /* fmax returns NaN where either operand is NaN, and +0 of two zeros of different sign. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vmaxq_f32(vmaxq_f32(a, b), vmaxq_f32(c, d)); }
 VEC_INLINE vec vec_relu(vec a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
@@ -57,6 +63,27 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     vec a = vec_load_part(p, low), b = vec_load_part(p + low, 2 * n - low);
     *odd = vuzp2q_f32(a, b);
     return vuzp1q_f32(a, b);
+}
+
+VEC_INLINE vec vec_low_halves(vec a, vec b) {
+    return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+VEC_INLINE vec vec_high_halves(vec a, vec b) {
+    return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return vec_load(p + *offsets); }
+VEC_INLINE void vec_transpose_quads(vec quads[4]) {
+    vec ab_even = vtrn1q_f32(quads[0], quads[1]), ab_odd = vtrn2q_f32(quads[0], quads[1]);
+    vec cd_even = vtrn1q_f32(quads[2], quads[3]), cd_odd = vtrn2q_f32(quads[2], quads[3]);
+    quads[0] = vec_low_halves(ab_even, cd_even);
+    quads[1] = vec_low_halves(ab_odd, cd_odd);
+    quads[2] = vec_high_halves(ab_even, cd_even);
+    quads[3] = vec_high_halves(ab_odd, cd_odd);
+}
+
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) { vst2q_f32(p, (float32x4x2_t){{a, b}}); }
+VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
+    vst3q_f32(p + *offsets, (float32x4x3_t){{a, b, c}});
 }
 
 #endif

@@ -9,9 +9,14 @@ typedef float vec;
 enum { vec_lanes = 1 };
 #ifdef __i386__
 #define VEC_REGISTERS 8
+#define VEC_BLOCK_VECS 2
 #else
 #define VEC_REGISTERS 16
+#define VEC_BLOCK_VECS 6
 #endif
+#define VEC_BLOCK_ROWS 2
+#define VEC_BLOCK_ROWS_LONG 2
+#define VEC_BLOCK_SLOTS 24
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }
@@ -25,6 +30,7 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return a + b; }
+VEC_INLINE vec vec_sub(vec a, vec b) { return a - b; }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     c = c + a * b;
     VEC_KEEP(c);
@@ -33,11 +39,11 @@ VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
 
 /* The comparisons that data decide are in the form of maxss, which compilers know: a branch would often be
  * mispredicted. b is right where it is NaN; that a is NaN is rare, and a branch there costs nothing. */
-VEC_INLINE vec vec_max(vec a, vec b) {
-    vec larger = a > b ? a : b;
-    return a != a ? a : larger;
+VEC_INLINE vec vec_max(vec a, vec b) { return a > b ? a : b; }
+VEC_INLINE vec vec_max_or_nan(vec a, vec b) { return a != a ? a : vec_max(a, b); }
+VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
+    return vec_max_or_nan(vec_max_or_nan(a, b), vec_max_or_nan(c, d));
 }
-VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vec_max(vec_max(a, b), vec_max(c, d)); }
 
 /* The first keeps NaN and -0; adding +0 makes the latter +0. */
 VEC_INLINE vec vec_relu(vec a) { return (0 > a ? 0 : a) + 0.0f; }
@@ -50,6 +56,20 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     if (n != 0) return vec_load_even_odd(p, odd);
     *odd = 0;
     return 0;
+}
+
+VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return p[*offsets]; }
+VEC_INLINE void vec_transpose_quads(vec quads[4]) { (void)quads; }
+
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) {
+    p[0] = a;
+    p[1] = b;
+}
+VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
+    p += *offsets;
+    p[0] = a;
+    p[1] = b;
+    p[2] = c;
 }
 
 #endif

@@ -10,9 +10,14 @@ typedef __m128 vec;
 enum { vec_lanes = 4 };
 #ifdef __x86_64__
 #define VEC_REGISTERS 16
+#define VEC_BLOCK_VECS 6
 #else
 #define VEC_REGISTERS 8
+#define VEC_BLOCK_VECS 2
 #endif
+#define VEC_BLOCK_ROWS 2
+#define VEC_BLOCK_ROWS_LONG 2
+#define VEC_BLOCK_SLOTS 24
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }
@@ -44,12 +49,14 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
+VEC_INLINE vec vec_sub(vec a, vec b) { return _mm_sub_ps(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     c = _mm_add_ps(c, _mm_mul_ps(a, b));
     VEC_KEEP(c);
     return c;
 }
 
+VEC_INLINE vec vec_max(vec a, vec b) { return _mm_max_ps(a, b); }
 /* maxps returns its second operand where either is NaN; a comparison's all-ones is itself a NaN. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
     vec largest = _mm_max_ps(_mm_max_ps(a, b), _mm_max_ps(c, d));
@@ -72,6 +79,30 @@ VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 2 ? 2 * n : 4;
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
+}
+
+VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return vec_load(p + *offsets); }
+VEC_INLINE void vec_transpose_quads(vec quads[4]) {
+    vec ab_low = _mm_unpacklo_ps(quads[0], quads[1]), ab_high = _mm_unpackhi_ps(quads[0], quads[1]);
+    vec cd_low = _mm_unpacklo_ps(quads[2], quads[3]), cd_high = _mm_unpackhi_ps(quads[2], quads[3]);
+    quads[0] = _mm_movelh_ps(ab_low, cd_low);
+    quads[1] = _mm_movehl_ps(cd_low, ab_low);
+    quads[2] = _mm_movelh_ps(ab_high, cd_high);
+    quads[3] = _mm_movehl_ps(cd_high, ab_high);
+}
+
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) {
+    vec_store(p, _mm_unpacklo_ps(a, b));
+    vec_store(p + 4, _mm_unpackhi_ps(a, b));
+}
+VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
+    p += *offsets;
+    vec a0b0a1b1 = _mm_unpacklo_ps(a, b), a2b2a3b3 = _mm_unpackhi_ps(a, b);
+    vec c0c0a1a1 = _mm_shuffle_ps(c, a, 0x50), b1b1c1c1 = _mm_shuffle_ps(b, c, 0x55);
+    vec c2c2a3a3 = _mm_shuffle_ps(c, a, 0xfa), b3b3c3c3 = _mm_shuffle_ps(b, c, 0xff);
+    vec_store(p, _mm_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
+    vec_store(p + 4, _mm_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
+    vec_store(p + 8, _mm_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
 #endif

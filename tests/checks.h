@@ -28,6 +28,9 @@
     X(numbers, wide_range_and_denormals) \
     X(numbers, special_values_in_every_lane) \
     X(numbers, overflow_and_infinite_weights) \
+    X(numbers, what_no_output_reads_changes_nothing) \
+    X(numbers, large_values_change_only_rows_of_their_tiles) \
+    X(numbers, large_weights_are_used_directly) \
     X(numbers, every_split_gives_the_same_bits) \
     X(numbers, stages_pool) \
     X(numbers, stages_relu) \
@@ -37,6 +40,7 @@
     X(memory, weights_and_bias_are_copied) \
     X(memory, large_images_and_many_channels) \
     X(choice, truth_table) \
+    X(choice, algorithm_by_shape) \
     X(choice, every_set_of_features) \
     X(choice, listing) \
     X(interface, errors_of_create) \
@@ -49,10 +53,12 @@
 #define DECLARE_CHECK(suite, name) void check_##suite##_##name(void);
 CHECKS(DECLARE_CHECK)
 
-/* Counts a condition, and prints the first few that fail; `...` is a printf format and its arguments. */
-#define CHECK(condition, ...) check_that((condition), __FILE__, __LINE__, #condition, __VA_ARGS__)
-bool check_that(bool passed, const char *file, int line, const char *condition, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+/* Counts a condition, and prints the first few that fail; `...` is a printf format and its arguments, evaluated only
+ * then. Whether it holds. */
+#define CHECK(condition, ...) \
+    (checks_done++, (condition) ? true : check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__))
+bool check_failed(const char *file, int line, const char *condition, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Conditions counted since the start, and how many of them failed. */
 extern size_t checks_done, checks_failed;

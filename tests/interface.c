@@ -71,15 +71,14 @@ static void expect_kernel(const char *wanted) {
     /* What ran must have the rounding of the family that it says. */
     void *scratch = malloc(convpool_layer_scratch_size(layer));
     convpool_layer_run(layer, input, output, scratch);
-    if (strcmp(info.algorithm, "direct") == 0) {
-        float *same = malloc(sizeof output), *other = malloc(sizeof output);
-        reference_direct(&seed, isa_is_fused(info.isa), input, weights, bias, same);
-        reference_direct(&seed, !isa_is_fused(info.isa), input, weights, bias, other);
-        CHECK(memcmp(output, same, sizeof output) == 0, "%s did not run", info.name);
-        CHECK(memcmp(output, other, sizeof output) != 0, "%s: the families do not differ", info.name);
-        free(same);
-        free(other);
-    }
+    float *same = malloc(sizeof output), *other = malloc(sizeof output);
+    bool fused = isa_is_fused(info.isa);
+    reference_bits(&seed, info.algorithm, fused, input, weights, bias, same);
+    reference_bits(&seed, info.algorithm, !fused, input, weights, bias, other);
+    CHECK(memcmp(output, same, sizeof output) == 0, "%s did not run", info.name);
+    CHECK(memcmp(output, other, sizeof output) != 0, "%s: the families do not differ", info.name);
+    free(same);
+    free(other);
     free(scratch);
     convpool_layer_destroy(layer);
 }
@@ -218,8 +217,12 @@ void check_choice_truth_table(void) {
         {"direct", AVX512, OK, "avx512"},
         {"avx512", AVX512, OK, "avx512"},
         {"avx512-direct", AVX512, OK, "avx512"},
+        {"winograd22", AVX512, OK, "avx512"},
+        {"avx512-winograd32", AVX512, OK, "avx512"},
         {"avx2", AVX512, OK, "avx2"},
         {"sse2-direct", AVX512, OK, "sse2"},
+        {"sse2-winograd22", AVX512, OK, "sse2"},
+        {"scalar-winograd32", AVX512, OK, "scalar"},
         {"scalar", AVX512, OK, "scalar"},
         {NULL, AVX512 & ~CONVPOOL_NEEDS_AVX512F, OK, "avx2"},
         {NULL, AVX512 & ~CONVPOOL_NEEDS_AVX512BW, OK, "avx2"},
@@ -230,6 +233,7 @@ void check_choice_truth_table(void) {
         {"direct", AVX2, OK, "avx2"},
         {"avx512", AVX2, UNSUPPORTED, "avx512"},
         {"avx512-direct", AVX2, UNSUPPORTED, "avx512"},
+        {"avx512-winograd22", AVX2, UNSUPPORTED, "avx512"},
         {NULL, AVX2 & ~CONVPOOL_NEEDS_FMA3, OK, "sse2"},
         {"avx2", AVX2 & ~CONVPOOL_NEEDS_FMA3, UNSUPPORTED, "avx2"},
         {"avx2", AVX2 & ~CONVPOOL_NEEDS_AVX2, UNSUPPORTED, "avx2"},
@@ -238,19 +242,24 @@ void check_choice_truth_table(void) {
         {"sse2", 0, UNSUPPORTED, "sse2"},
         {"neon", 0, OK, "neon"},
         {"neon-direct", 0, OK, "neon"},
+        {"neon-winograd32", 0, OK, "neon"},
         {"scalar", 0, OK, "scalar"},
         {"scalar-direct", 0, OK, "scalar"},
         {"avx", AVX512, UNKNOWN, ""},
         {"AVX2", AVX512, UNKNOWN, ""},
         {"avx2-", AVX512, UNKNOWN, ""},
         {"direct-avx2", AVX512, UNKNOWN, ""},
+        {"winograd", AVX512, UNKNOWN, ""},
+        {"winograd42", AVX512, UNKNOWN, ""},
+        {"avx2-winograd", AVX512, UNKNOWN, ""},
     };
     convpool_shape shape = {16, 25, 25, 32, 12, 12, true, true, false};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool built = *rows[i].isa == 0;
         for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
             built |= strcmp((*isa)->name, rows[i].isa) == 0;
-        bool automatic = rows[i].wanted == NULL || *rows[i].wanted == 0 || strcmp(rows[i].wanted, "direct") == 0;
+        bool automatic = rows[i].wanted == NULL || *rows[i].wanted == 0 || strcmp(rows[i].wanted, "direct") == 0 ||
+                         strcmp(rows[i].wanted, "winograd22") == 0;
         if (!built && automatic) continue; /* every_set_of_features says what is chosen without it */
         for (int with_shape = 0; with_shape < 2; with_shape++) {
             convpool_choice choice = {NULL, NULL};
@@ -266,6 +275,40 @@ void check_choice_truth_table(void) {
     }
 }
 
+void check_choice_algorithm_by_shape(void) {
+    /* By the bench suite's measurements. */
+    static const struct {
+        size_t channels, height, width, out_channels;
+        bool pool;
+        const char *algorithm;
+    } rows[] = {
+        {16, 25, 25, 32, true, "winograd32"},      {1, 53, 53, 16, true, "direct"},
+        {3, 225, 225, 32, true, "direct"},         {8, 40, 40, 16, true, "winograd22"},
+        {32, 13, 13, 64, true, "winograd32"},      {64, 57, 57, 64, true, "winograd32"},
+        {64, 113, 113, 128, true, "winograd32"},   {128, 29, 29, 256, true, "winograd32"},
+        {512, 9, 9, 512, true, "winograd22"},      {16, 5, 2001, 32, true, "winograd22"},
+        {16, 2001, 5, 32, true, "winograd22"},     {64, 33, 33, 1, true, "direct"},
+        {64, 49, 49, 64, false, "winograd32"},     {1, 9, 9, 9, false, "direct"},
+        {SIZE_MAX >> 20, 3, 3, 1, true, "direct"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+            size_t stride = rows[i].pool ? 2 : 1;
+            convpool_shape shape = {rows[i].channels,
+                                    rows[i].height,
+                                    rows[i].width,
+                                    rows[i].out_channels,
+                                    (rows[i].height - 1) / stride,
+                                    (rows[i].width - 1) / stride,
+                                    rows[i].pool,
+                                    true,
+                                    false};
+            convpool_choice choice;
+            CHECK(convpool_choose((*isa)->name, ~0U, &shape, &choice) == CONVPOOL_OK, "%s", (*isa)->name);
+            CHECK(strcmp(choice.kernel->algorithm, rows[i].algorithm) == 0, "row %zu: %s", i, choice.kernel->name);
+        }
+}
+
 /* What `wanted` names, and whether such a kernel can run with these features. */
 static bool answers(const convpool_isa *isa, const convpool_kernel *kernel, const char *wanted) {
     return *wanted == 0 || strcmp(wanted, isa->name) == 0 || strcmp(wanted, kernel->algorithm) == 0 ||
@@ -273,10 +316,24 @@ static bool answers(const convpool_isa *isa, const convpool_kernel *kernel, cons
 }
 
 void check_choice_every_set_of_features(void) {
-    static const char *const names[] = {
-        "",         "avx512",        "avx2",        "sse2",        "neon",        "scalar",
-        "direct",   "avx512-direct", "avx2-direct", "sse2-direct", "neon-direct", "scalar-direct",
-        "winograd", "avx3"};
+    static const char *const names[] = {"",
+                                        "avx512",
+                                        "avx2",
+                                        "sse2",
+                                        "neon",
+                                        "scalar",
+                                        "direct",
+                                        "avx512-direct",
+                                        "avx2-direct",
+                                        "sse2-direct",
+                                        "neon-direct",
+                                        "scalar-direct",
+                                        "winograd32",
+                                        "winograd22",
+                                        "avx2-winograd32",
+                                        "scalar-winograd22",
+                                        "winograd",
+                                        "avx3"};
     static const convpool_shape shapes[] = {{16, 25, 25, 32, 12, 12, true, true, false},
                                             {1, 2, 2, 1, 1, 1, false, false, true}};
     for (unsigned features = 0; features < 2 * (CONVPOOL_NEEDS_END - 1); features++)

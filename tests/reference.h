@@ -13,14 +13,18 @@ typedef struct extents {
 } extents;
 extents extents_of(const convpool_layer_spec *spec);
 
-/* In double precision: y[i] is the result, bound[i] the a-priori bound on a kernel's error in it. */
+/* The result, in double precision. */
 void reference_double(const convpool_layer_spec *spec, const float *input, const float *weights, const float *bias,
-                      double *y, double *bound);
+                      double *y);
 
-/* To the last bit, in float: the documented order of evaluation of the algorithm `direct`, with fused
+/* What an algorithm's kernels return, to the last bit: in float, in the documented order of evaluation, with fused
  * multiply-add or with two roundings. */
-void reference_direct(const convpool_layer_spec *spec, bool fused, const float *input, const float *weights,
-                      const float *bias, float *y);
+void reference_bits(const convpool_layer_spec *spec, const char *algorithm, bool fused, const float *input,
+                    const float *weights, const float *bias, float *y);
+
+/* The a-priori bound on an algorithm's error in each result. */
+void reference_bound(const convpool_layer_spec *spec, const char *algorithm, const float *input, const float *weights,
+                     const float *bias, double *bound);
 
 /* Whether the kernels of this ISA have fused multiply-add. */
 bool isa_is_fused(const char *isa);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* What the Winograd kernels of every ISA share at create, compiled once, for the baseline. */
+#include "kernel.h"
+
+#include <math.h>
+
+float convpool_winograd_limit(const convpool_shape *s, const float *weights, const float *bias) {
+    double largest = 0;
+    for (size_t o = 0; o < s->out_channels; o++) {
+        double sum = 0;
+        for (size_t i = 0; i < 4 * s->channels; i++)
+            sum += fabs((double)weights[o * 4 * s->channels + i]);
+        if (!(sum < 0x1p120)) return 0;
+        if (bias != NULL && !(fabs((double)bias[o]) < 0x1p126)) return 0;
+        if (sum > largest) largest = sum;
+    }
+    double limit = 0x1p121;
+    for (double power = 1; power < largest; power *= 2)
+        limit /= 2;
+    return (float)limit;
+}
+
+/* One dimension: the filter (g0, g1) at each position of the tile. */
+static void transform(size_t tile, double g0, double g1, double *to) {
+    to[0] = g0;
+    if (tile == 2) {
+        to[1] = g0 + g1;
+    } else {
+        to[1] = (g0 + g1) / 2;
+        to[2] = (g0 - g1) / 2;
+    }
+    to[tile] = g1;
+}
+
+void convpool_winograd_filter(size_t tile, const float *filter, bool flip, float *to) {
+    size_t mask = flip ? 3 : 0;
+    double rows[2][4], column[4];
+    for (size_t u = 0; u < 2; u++)
+        transform(tile, (double)filter[(2 * u) ^ mask], (double)filter[(2 * u + 1) ^ mask], rows[u]);
+    for (size_t j = 0; j <= tile; j++) {
+        transform(tile, rows[0][j], rows[1][j], column);
+        for (size_t i = 0; i <= tile; i++)
+            to[i * (tile + 1) + j] = (float)column[i];
+    }
+}

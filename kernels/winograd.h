@@ -1,0 +1,790 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The algorithms `winograd22` and `winograd32`: Winograd's minimal filtering F(2x2, 2x2) and F(3x3, 2x2), over the
+ * vocabulary of vector.h (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast
+ * Algorithms for Convolutional Neural Networks, 2016). CONTRIBUTING.md explains them from the beginning. In one
+ * dimension, of inputs d, a filter g and outputs y:
+ *
+ *   F(2, 2)   v = d0 - d1, d1, d2 - d1             u = g0, g0 + g1, g1
+ *             m = u v                              y = m0 + m1, m1 + m2
+ *   F(3, 2)   v = d0 - d2, d1 + d2, d2 - d1, d3 - d1
+ *             u = g0, (g0 + g1) / 2, (g0 - g1) / 2, g1
+ *             m = u v                              y = m0 + (m1 + m2), m1 - m2, (m1 + m2) + m3
+ *
+ * Order of evaluation, the same on every ISA. Inputs: down the columns of a tile, then across, without fused
+ * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over c ascending, one chain of
+ * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then ReLU. Rows of tiles
+ * lie on a grid from row 0 on. So do their columns, but that the last tiles of a row, together one whole output pixel
+ * or more, are moved left until they end with the image; where two tiles have the same output, the right one's counts.
+ * Inputs that no output reads count as 0.
+ *
+ * With S the largest sum of |w| for one output channel, T = 2^(121 - max(0, ceil(log2 S))). Everything is computed as
+ * `direct` computes it where S >= 2^120 or is not a number, or a bias has |b| >= 2^126 or is none; and so is a row of
+ * tiles some output of which reads an input that is not below T in magnitude. Else no intermediate overflows: none
+ * exceeds 36 T S.
+ *
+ * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; Barabasz et al., Error Analysis
+ * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018): with u = 2^-24,
+ * |y - exact| <= k u (|b| + sum over c of max |x[c]| sum |w[c]|) + k 2^-149 (1 + sum |x|), the maximum and the sum of
+ * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2) and 16 for F(3x3, 2x2). For no product
+ * meets more than two roundings of its input, one of its weight, C in its chain, four on the way to an output and the
+ * bias's; and the magnitudes that lead to an output sum to no more than 3 max |d| (|g0| + |g1|) in one dimension of
+ * F(2, 2), and 4 of F(3, 2).
+ */
+#ifndef CONVPOOL_WINOGRAD_H
+#define CONVPOOL_WINOGRAD_H
+
+#include "direct.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    winograd_slots_most = VEC_BLOCK_SLOTS, /* tiles a block */
+    winograd_chunk_most = 12,              /* output channels whose products are kept at a time */
+    winograd_long = 48,                    /* input channels from which on a sum counts as long */
+    winograd_inputs = 16 * 1024, /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
+    winograd_pad = 16,           /* floats between planes, so that they do not all meet in one set of a cache */
+    winograd_m_plane = winograd_chunk_most * winograd_slots_most + winograd_pad, /* a position's products */
+    winograd_quad = vec_lanes < 4 ? vec_lanes : 4,                /* lanes whose outputs vec_store_3 keeps together */
+    winograd_pixels_most = 3 * (winograd_slots_most + vec_lanes), /* of a block, in one row of its units */
+};
+
+/* Output channels a block of the matrix product. */
+VEC_INLINE size_t winograd_rows(const convpool_shape *s) {
+    return s->channels >= winograd_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
+}
+
+/* How a layer is cut up. A unit is what a lane of the output stage has: the tile or tiles whose outputs are a square of
+ * whole output pixels. Units are numbered row by row through the image; a block is some of them, in order. Rows of
+ * tiles lie on a grid from row 0 on; of their columns the last unit's are moved left until it ends with the image. */
+typedef struct winograd_plan {
+    size_t tile, side, positions;   /* convolution outputs across a tile; inputs across it; inputs of it */
+    size_t across;                  /* tiles across a unit, and down */
+    size_t pixels;                  /* output pixels across a unit, and down */
+    size_t conv_height, conv_width; /* the convolution's outputs that count */
+    size_t unit_rows, unit_columns; /* in the image */
+    size_t units, slots;            /* in a block, at most: tiles, in whole vectors */
+    size_t chunk;                   /* output channels */
+    size_t v_plane;                 /* floats from one position's transformed inputs to the next's */
+} winograd_plan;
+
+/* The least number that is at most `most` and cuts `all` into as few parts. */
+VEC_INLINE size_t winograd_even(size_t all, size_t most) {
+    size_t parts = (all + most - 1) / most;
+    return (all + parts - 1) / parts;
+}
+
+VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
+    winograd_plan p = {.tile = tile, .side = tile + 1, .positions = (tile + 1) * (tile + 1)};
+    p.across = s->pool && tile == 3 ? 2 : 1;
+    p.pixels = s->pool && tile == 2 ? 1 : tile;
+    p.conv_height = s->pool ? 2 * s->out_height : s->out_height;
+    p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
+    p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
+    p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
+    size_t tiles = p.across * p.across;
+    size_t even = winograd_even(p.unit_rows * p.unit_columns, winograd_slots_most / tiles);
+    p.units = direct_round_up(even, vec_lanes > tiles ? vec_lanes / tiles : 1);
+    p.slots = direct_round_up(p.units * tiles, vec_lanes);
+    size_t pair = 2 * winograd_rows(s); /* of blocks */
+    p.chunk = direct_min(s->out_channels, winograd_chunk_most / pair * pair);
+    p.v_plane = s->channels * p.slots + winograd_pad;
+    return p;
+}
+
+/* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per chunk of output channels
+ * [position][c][channel of the chunk]. ---- */
+
+enum { winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
+
+static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
+    return direct_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
+}
+
+VEC_INLINE size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
+    size_t weights = s->out_channels * s->channels * (tile + 1) * (tile + 1);
+    return (winograd_header + winograd_packed_direct(s) + weights) * sizeof(float);
+}
+
+VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias,
+                              void *packed) {
+    float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
+    *to = limit;
+    direct_pack(s, weights, bias, to + winograd_header);
+    to += winograd_header + winograd_packed_direct(s);
+    if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
+    winograd_plan p = winograd_make_plan(s, tile);
+    for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.positions * s->channels * rows) {
+        rows = direct_min(p.chunk, s->out_channels - o);
+        for (size_t row = 0; row < rows; row++)
+            for (size_t c = 0; c < s->channels; c++) {
+                convpool_winograd_filter(tile, weights + ((o + row) * s->channels + c) * 4, s->flip, filter);
+                for (size_t t = 0; t < p.positions; t++)
+                    to[(t * s->channels + c) * rows + row] = filter[t];
+            }
+    }
+}
+
+/* ---- Scratch: the transformed inputs of a block, [position][c][slot], and its products with a chunk of output
+ * channels, [position][channel][slot]; or what `direct` needs for a row of tiles. ---- */
+
+static size_t winograd_v_floats(const winograd_plan *p) {
+    return direct_round_up(p->positions * p->v_plane, CONVPOOL_ALIGNMENT / sizeof(float));
+}
+
+enum { winograd_pixels_floats = 3 * winograd_pixels_most * winograd_chunk_most };
+
+static convpool_shape winograd_unpooled(const convpool_shape *s) {
+    convpool_shape u = *s;
+    u.pool = u.relu = false;
+    u.out_height = s->height - 1;
+    u.out_width = s->width - 1;
+    return u;
+}
+
+VEC_INLINE size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
+    winograd_plan p = winograd_make_plan(s, tile);
+    convpool_shape u = winograd_unpooled(s);
+    size_t own = (winograd_v_floats(&p) + p.positions * winograd_m_plane + winograd_pixels_floats) * sizeof(float) +
+                 CONVPOOL_ALIGNMENT - 1;
+    size_t row = direct_scratch_size(&u) + direct_rows * direct_tile_pixels(&u) * sizeof(float) + CONVPOOL_ALIGNMENT;
+    size_t direct = direct_scratch_size(s), most = own > row ? own : row;
+    return most > direct ? most : direct;
+}
+
+/* ---- Blocks ---- */
+
+/* Pixels of a block that lie side by side in each row of its units, from one of its units on. */
+typedef struct winograd_run {
+    size_t unit, count;        /* from where; how many pixels */
+    size_t first_row, end_row; /* rows of the unit that are wanted */
+    size_t to;                 /* where its row 0 goes in the output plane */
+} winograd_run;
+
+/* Some units, and their tiles' slots: first the first tile of every unit, then the second... */
+typedef struct winograd_block {
+    size_t units, tiles, slots;
+    size_t from[winograd_slots_most];           /* the tile's first input in its channel */
+    unsigned char rows[winograd_slots_most];    /* how many of its inputs count, down and across, or */
+    unsigned char columns[winograd_slots_most]; /* winograd_whole twice where four columns can be loaded of each row */
+    bool direct;                                /* some rows of tiles are to be computed directly */
+    winograd_run runs[winograd_slots_most];
+    size_t run_count;
+    bool in_place;                  /* every quad of units has its pixels side by side, all wanted, and */
+    size_t to[winograd_slots_most]; /* that is where */
+} winograd_block;
+
+enum { winograd_whole = 255 };
+
+/* ---- Which rows of tiles must be computed directly ---- */
+
+/* Whether some input that row `row` of tiles reads is not below the limit. */
+static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
+                                  size_t row) {
+    size_t first = row * p->tile;
+    if (first >= p->conv_height) return false;
+    size_t last = direct_min(first + p->tile, p->conv_height);
+    for (size_t c = 0; c < s->channels; c++)
+        for (size_t i = first; i <= last; i++)
+            for (size_t j = 0; j <= p->conv_width; j++) {
+                float x = input[(c * s->height + i) * s->width + j];
+                if (!(x < limit && x > -limit)) return true;
+            }
+    return false;
+}
+
+/* The same of a row of units, as a bit for each row of its tiles. That all is well, as it nearly always is, is shown
+ * quickly: by a sum of squares below the square of the limit, whatever its rounding. */
+static unsigned winograd_large_rows(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
+                                    size_t unit_row) {
+    size_t first = unit_row * p->across * p->tile;
+    size_t rows = direct_min(p->across * p->tile, p->conv_height - first) + 1, count = rows * s->width;
+    vec sum[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
+    for (size_t c = 0; c < s->channels; c++) {
+        const float *x = input + (c * s->height + first) * s->width;
+        size_t i = 0;
+        for (; i + 4 * vec_lanes <= count; i += 4 * vec_lanes) {
+            VEC_UNROLL
+            for (size_t n = 0; n < 4; n++) {
+                vec a = vec_load(x + i + n * vec_lanes);
+                sum[n] = vec_mul_add(a, a, sum[n]);
+            }
+        }
+        for (; i < count; i += vec_lanes) {
+            /* What the last vector has twice does not matter. */
+            vec a = count < vec_lanes ? vec_load_part(x, count) : vec_load(x + direct_min(i, count - vec_lanes));
+            sum[0] = vec_mul_add(a, a, sum[0]);
+        }
+    }
+    float lanes[vec_lanes], total = 0;
+    vec_store(lanes, vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
+    for (size_t n = 0; n < vec_lanes; n++)
+        total += lanes[n];
+    if ((double)total < (double)limit * (double)limit && total <= FLT_MAX) return 0;
+    unsigned large = 0;
+    for (size_t i = 0; i < p->across; i++)
+        if (winograd_row_is_large(s, p, input, limit, unit_row * p->across + i)) large |= 1U << i;
+    return large;
+}
+
+/* ---- Input ---- */
+
+/* F(m, 2) of four numbers or, where the tile is 2, three: to[k]. */
+VEC_INLINE void winograd_forward(size_t tile, const vec d[4], vec to[4]) {
+    if (tile == 2) {
+        to[0] = vec_sub(d[0], d[1]);
+        to[1] = d[1];
+        to[2] = vec_sub(d[2], d[1]);
+    } else {
+        to[0] = vec_sub(d[0], d[2]);
+        to[1] = vec_add(d[1], d[2]);
+        to[2] = vec_sub(d[2], d[1]);
+        to[3] = vec_sub(d[3], d[1]);
+    }
+}
+
+/* The transformed inputs of a vector of tiles in one channel: to[position * stride]. Down first, four columns of some
+ * tiles at a time, then across. */
+VEC_INLINE void winograd_transform(size_t tile, const float *from, const size_t *offset, size_t row_stride, float *to,
+                                   size_t stride) {
+    vec e[4][4];
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++) {
+        vec d[4], column[4];
+        const size_t *offsets = vec_lanes == 1 ? offset : offset + k;
+        const float *x = vec_lanes == 1 ? from + k : from;
+        VEC_UNROLL
+        for (size_t i = 0; i <= tile; i++)
+            d[i] = vec_load_quads(x + i * row_stride, offsets);
+        winograd_forward(tile, d, column);
+        VEC_UNROLL
+        for (size_t i = 0; i <= tile; i++)
+            e[i][k] = column[i];
+    }
+    VEC_UNROLL
+    for (size_t i = 0; i <= tile; i++) {
+        vec row[4];
+        vec_transpose_quads(e[i]);
+        winograd_forward(tile, e[i], row);
+        VEC_UNROLL
+        for (size_t j = 0; j <= tile; j++)
+            vec_store(to + j * stride, row[j]);
+        to += (tile + 1) * stride;
+        VEC_FORGET(to); /* else GCC keeps all the addresses, on the stack */
+    }
+}
+
+/* Copies the inputs that count of a vector of tiles to patches[slot][row][column], and zeros for the others. */
+static void winograd_copy_patches(size_t side, const float *from, size_t row_stride, const size_t *offset,
+                                  const unsigned char *rows, const unsigned char *columns, float *patches) {
+    for (size_t slot = 0; slot < vec_lanes; slot++, patches += 16) {
+        const float *x = from + offset[slot];
+        if (rows[slot] == winograd_whole) {
+            for (size_t i = 0; i < 4; i++)
+                memcpy(patches + 4 * i, x + (i < side ? i : 0) * row_stride, 4 * sizeof(float));
+        } else {
+            memset(patches, 0, 16 * sizeof(float));
+            for (size_t i = 0; i < rows[slot]; i++)
+                for (size_t j = 0; j < columns[slot]; j++)
+                    patches[4 * i + j] = x[i * row_stride + j];
+        }
+    }
+}
+
+VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t tile,
+                                         const winograd_block *b, const float *input, float *v) {
+    float patches[16 * vec_lanes];
+    size_t patch_offset[vec_lanes];
+    for (size_t i = 0; i < vec_lanes; i++)
+        patch_offset[i] = 16 * i;
+    bool whole[winograd_slots_most / vec_lanes + 1];
+    size_t width = s->width, in_plane = s->height * width, v_plane = p->v_plane, slots = b->slots, pitch = p->slots;
+    for (size_t n = 0; n * vec_lanes < slots; n++) {
+        whole[n] = true;
+        for (size_t i = 0; i < vec_lanes; i++)
+            whole[n] = whole[n] && b->rows[n * vec_lanes + i] == winograd_whole;
+    }
+    for (size_t c = s->channels; c > 0; c--, input += in_plane, v += pitch)
+        for (size_t n = 0, slot = 0; slot < slots; n++, slot += vec_lanes)
+            if (whole[n]) {
+                winograd_transform(tile, input, b->from + slot, width, v + slot, v_plane);
+            } else {
+                winograd_copy_patches(tile + 1, input, width, b->from + slot, b->rows + slot, b->columns + slot,
+                                      patches);
+                winograd_transform(tile, patches, patch_offset, 4, v + slot, v_plane);
+            }
+}
+
+/* As functions of their own, for the sake of their registers. */
+#define WINOGRAD_TRANSFORM(tile) \
+    static void winograd_transform_block_##tile(const convpool_shape *s, const winograd_plan *p, \
+                                                const winograd_block *b, const float *input, float *v) { \
+        winograd_transform_block(s, p, tile, b, input, v); \
+    }
+WINOGRAD_TRANSFORM(2)
+WINOGRAD_TRANSFORM(3)
+
+/* ---- Products ---- */
+
+/* m[row][slot] = sum over c of u[c][row] v[c][slot], for blocks of `rows` rows and `vecs` vectors of slots; added to
+ * what m holds where these are not the first channels. */
+typedef struct winograd_operands {
+    const float *u, *v;
+    float *m;
+    size_t channels, u_pitch, v_pitch;
+    size_t blocks;
+    bool first;
+} winograd_operands;
+
+VEC_INLINE void winograd_panel(size_t rows, size_t vecs, const winograd_operands *a) {
+    size_t channels = a->channels, u_pitch = a->u_pitch, v_pitch = a->v_pitch;
+    const float *u_block = a->u, *v_block = a->v;
+    float *m = a->m;
+    bool first = a->first;
+    for (size_t blocks = a->blocks; blocks > 0; blocks--, u_block += rows, m += rows * winograd_slots_most) {
+        const float *u = u_block, *v = v_block;
+        vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS];
+        VEC_UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++)
+                sum[row][n] = vec_zero();
+        }
+        if (!first) {
+            VEC_UNROLL
+            for (size_t row = 0; row < rows; row++) {
+                VEC_UNROLL
+                for (size_t n = 0; n < vecs; n++)
+                    sum[row][n] = vec_load_aligned(m + row * winograd_slots_most + n * vec_lanes);
+            }
+        }
+        for (size_t c = channels; c > 0; c--, u += u_pitch, v += v_pitch) {
+            if (rows <= vecs) {
+                vec weight[VEC_BLOCK_VECS];
+                VEC_UNROLL
+                for (size_t row = 0; row < rows; row++)
+                    weight[row] = vec_splat(u + row);
+                VEC_UNROLL
+                for (size_t n = 0; n < vecs; n++) {
+                    vec input = vec_load_aligned(v + n * vec_lanes);
+                    VEC_UNROLL
+                    for (size_t row = 0; row < rows; row++)
+                        sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
+                }
+            } else {
+                vec input[VEC_BLOCK_VECS];
+                VEC_UNROLL
+                for (size_t n = 0; n < vecs; n++)
+                    input[n] = vec_load_aligned(v + n * vec_lanes);
+                VEC_UNROLL
+                for (size_t row = 0; row < rows; row++) {
+                    vec weight = vec_splat(u + row);
+                    VEC_UNROLL
+                    for (size_t n = 0; n < vecs; n++)
+                        sum[row][n] = vec_mul_add(input[n], weight, sum[row][n]);
+                }
+            }
+        }
+        VEC_UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++)
+                vec_store(m + row * winograd_slots_most + n * vec_lanes, sum[row][n]);
+        }
+    }
+}
+
+/* winograd_panel() for each number of rows and vectors, as functions of their own, for the sake of their registers. */
+typedef void winograd_panel_function(const winograd_operands *a);
+#if VEC_BLOCK_VECS == 6
+#define WINOGRAD_VECS(X, rows) X(rows, 1) X(rows, 2) X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6)
+#elif VEC_BLOCK_VECS == 4
+#define WINOGRAD_VECS(X, rows) X(rows, 1) X(rows, 2) X(rows, 3) X(rows, 4)
+#else
+#define WINOGRAD_VECS(X, rows) X(rows, 1) X(rows, 2)
+#endif
+#if VEC_BLOCK_ROWS_LONG == 6
+#define WINOGRAD_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define WINOGRAD_ROWS(X) X(1) X(2)
+#endif
+#define WINOGRAD_PANEL(rows, vecs) \
+    static void winograd_panel_##rows##_##vecs(const winograd_operands *a) { winograd_panel(rows, vecs, a); }
+#define WINOGRAD_PANELS(rows) WINOGRAD_VECS(WINOGRAD_PANEL, rows)
+WINOGRAD_ROWS(WINOGRAD_PANELS)
+#define WINOGRAD_NAME(rows, vecs) winograd_panel_##rows##_##vecs,
+#define WINOGRAD_NAMES(rows) {WINOGRAD_VECS(WINOGRAD_NAME, rows)},
+static winograd_panel_function *const winograd_panels[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS] = {
+    WINOGRAD_ROWS(WINOGRAD_NAMES)};
+
+/* The products of a block of slots with a chunk of output channels, whose weights are u[position][c][row]. */
+static void winograd_products(const convpool_shape *s, const winograd_plan *p, const float *v, size_t slots,
+                              const float *weights, size_t rows, float *m) {
+    size_t rows_most = winograd_even(rows, winograd_rows(s)), rows_left = rows % rows_most, blocks = rows / rows_most;
+    size_t channels_most =
+        winograd_even(s->channels, direct_min(s->channels, winograd_inputs / sizeof(float) / p->slots));
+    winograd_operands a = {.u_pitch = rows, .v_pitch = p->slots};
+    for (size_t c = 0; c < s->channels; c += a.channels) {
+        a.channels = direct_min(channels_most, s->channels - c);
+        a.first = c == 0;
+        const float *u = weights + c * rows, *v_position = v + c * p->slots;
+        float *m_position = m;
+        for (size_t t = p->positions; t > 0; t--) {
+            for (size_t n = 0, vecs; n < slots; n += vecs * vec_lanes) {
+                vecs = direct_min(VEC_BLOCK_VECS, (slots - n) / vec_lanes);
+                a.u = u;
+                a.v = v_position + n;
+                a.m = m_position + n;
+                a.blocks = blocks;
+                winograd_panels[rows_most - 1][vecs - 1](&a);
+                if (rows_left > 0) {
+                    a.u += rows - rows_left;
+                    a.m += (rows - rows_left) * winograd_slots_most;
+                    a.blocks = 1;
+                    winograd_panels[rows_left - 1][vecs - 1](&a);
+                }
+            }
+            u += s->channels * rows;
+            v_position += p->v_plane;
+            m_position += winograd_m_plane;
+        }
+    }
+}
+
+/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre. */
+static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t rows, float *m) {
+    for (size_t slot = 0; slot < b->slots; slot++)
+        for (size_t row = 0; row < rows && b->rows[slot] == 0; row++)
+            m[(p->side + 1) * winograd_m_plane + row * winograd_slots_most + slot] = -INFINITY;
+}
+
+/* ---- Output ---- */
+
+/* Row i of the convolution outputs of a vector of tiles from their products m[position][slot]. Down first, then
+ * across. The rows are asked for in ascending order; `middle` keeps what the first and the last of F(3, 2) share. */
+VEC_INLINE void winograd_inverse(size_t tile, size_t i, const float *m, vec middle[4], vec y[3]) {
+    vec z[4];
+    VEC_UNROLL
+    for (size_t j = 0; j <= tile; j++) {
+        const float *column = m + j * winograd_m_plane;
+        size_t down = (tile + 1) * winograd_m_plane;
+        if (tile == 2) {
+            z[j] = vec_add(vec_load(column + i * down), vec_load(column + (i + 1) * down));
+        } else if (i == 0) {
+            middle[j] = vec_add(vec_load(column + down), vec_load(column + 2 * down));
+            z[j] = vec_add(vec_load(column), middle[j]);
+        } else if (i == 1) {
+            z[j] = vec_sub(vec_load(column + down), vec_load(column + 2 * down));
+        } else {
+            z[j] = vec_add(middle[j], vec_load(column + 3 * down));
+        }
+    }
+    if (tile == 2) {
+        y[0] = vec_add(z[0], z[1]);
+        y[1] = vec_add(z[1], z[2]);
+    } else {
+        vec both = vec_add(z[1], z[2]);
+        y[0] = vec_add(z[0], both);
+        y[1] = vec_sub(z[1], z[2]);
+        y[2] = vec_add(both, z[3]);
+    }
+}
+
+VEC_INLINE vec winograd_finish(vec sum, vec bias, bool relu) {
+    vec y = vec_add(sum, bias);
+    return relu ? vec_relu(y) : y;
+}
+
+static void winograd_copy(float *to, const float *from, size_t count) {
+    if (count < vec_lanes) {
+        vec_store_part(to, vec_load_part(from, count), count);
+        return;
+    }
+    for (size_t i = 0; i < count; i += vec_lanes) {
+        size_t at = direct_min(i, count - vec_lanes); /* the last vector overlaps the one before */
+        vec_store(to + at, vec_load(from + at));
+    }
+}
+
+/* Copies the pixels of a block in a chunk of output channels, [channel][row of a unit][pixel], to their places. */
+static void winograd_place(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
+                           const float *pixels, float *output, size_t channels) {
+    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
+        const float *from = pixels + p->pixels * run->unit;
+        float *to = output + run->to;
+        for (size_t k = channels; k > 0; k--, from += 3 * winograd_pixels_most, to += s->out_height * s->out_width)
+            for (size_t i = run->first_row; i < run->end_row; i++)
+                winograd_copy(to + i * s->out_width, from + i * winograd_pixels_most, run->count);
+    }
+}
+
+/* The outputs of a block in one output channel, whose plane they are in, from its products m. */
+VEC_INLINE void winograd_output(size_t tile, bool pool, const convpool_shape *s, const winograd_block *b,
+                                const float *m, const float *bias, float *pixels, float *output) {
+    static const size_t side_by_side[16] = {0, 0, 0, 0, 12, 0, 0, 0, 24, 0, 0, 0, 36};
+    size_t units = b->units, out_width = s->out_width;
+    bool relu = s->relu, in_place = b->in_place;
+    vec c = vec_splat(bias);
+    for (size_t i = 0; i < units; i += vec_lanes) {
+        if (tile == 2 && pool) {
+            vec upper[3], lower[3];
+            winograd_inverse(2, 0, m + i, NULL, upper);
+            winograd_inverse(2, 1, m + i, NULL, lower);
+            vec largest = vec_max(vec_max(upper[0], upper[1]), vec_max(lower[0], lower[1]));
+            /* Units are pixels, so all a block's are side by side. */
+            direct_store(output + b->runs[0].to + i, winograd_finish(largest, c, relu), units - i >= vec_lanes,
+                         units - i);
+        } else if (tile == 2) {
+            VEC_UNROLL
+            for (size_t row = 0; row < 2; row++) {
+                vec y[3];
+                winograd_inverse(2, row, m + i, NULL, y);
+                vec_store_2(pixels + row * winograd_pixels_most + 2 * i, winograd_finish(y[0], c, relu),
+                            winograd_finish(y[1], c, relu));
+            }
+        } else {
+            /* Where a row of pixels goes, by the first units of quads. */
+            float *to = in_place ? output : pixels + 3 * i;
+            const size_t *offset = in_place ? b->to + i : side_by_side;
+            size_t next = in_place ? out_width : winograd_pixels_most;
+            vec left_middle[4], right_middle[4], largest[3];
+            VEC_UNROLL
+            for (size_t row = 0; row < 6; row++) {
+                if (!pool && row >= 3) break;
+                const float *from = m + (row < 3 ? 0 : 2 * units) + i;
+                vec left[3], right[3], y[3];
+                winograd_inverse(3, row % 3, from, left_middle, left);
+                if (pool) { /* two tiles' outputs, pooled across, and every second row down as well */
+                    winograd_inverse(3, row % 3, from + units, right_middle, right);
+                    y[0] = vec_max(left[0], left[1]);
+                    y[1] = vec_max(left[2], right[0]);
+                    y[2] = vec_max(right[1], right[2]);
+                }
+                VEC_UNROLL
+                for (size_t j = 0; j < 3; j++)
+                    largest[j] = !pool ? left[j] : row % 2 == 0 ? y[j] : vec_max(largest[j], y[j]);
+                if (!pool || row % 2 == 1) {
+                    vec_store_3(to, offset, winograd_finish(largest[0], c, relu), winograd_finish(largest[1], c, relu),
+                                winograd_finish(largest[2], c, relu));
+                    to += next;
+                }
+            }
+        }
+    }
+}
+
+typedef void winograd_output_function(const convpool_shape *s, const winograd_block *b, const float *m,
+                                      const float *bias, float *pixels, float *output);
+#define WINOGRAD_OUTPUT(tile, pool) \
+    static void winograd_output_##tile##_##pool(const convpool_shape *s, const winograd_block *b, const float *m, \
+                                                const float *bias, float *pixels, float *output) { \
+        winograd_output(tile, pool, s, b, m, bias, pixels, output); \
+    }
+WINOGRAD_OUTPUT(2, 0)
+WINOGRAD_OUTPUT(2, 1)
+WINOGRAD_OUTPUT(3, 0)
+WINOGRAD_OUTPUT(3, 1)
+static winograd_output_function *const winograd_outputs[2][2] = {{winograd_output_2_0, winograd_output_2_1},
+                                                                 {winograd_output_3_0, winograd_output_3_1}};
+
+/* ---- A row of tiles computed directly: its outputs are -infinity, or ReLU of it, until then ---- */
+
+static void winograd_direct_row(const convpool_shape *s, const winograd_plan *p, const float *packed,
+                                const float *input, float *output, float *scratch, size_t tile_row, size_t first_row,
+                                size_t end_row) {
+    static const float no_bias[direct_rows];
+    convpool_shape u = winograd_unpooled(s);
+    size_t most = direct_tile_pixels(&u), stride = s->pool ? 2 : 1;
+    float *sums = scratch, *planes = scratch + direct_round_up(direct_rows * most, CONVPOOL_ALIGNMENT / sizeof(float));
+    const float *weights = packed + direct_packed_bias(s);
+    size_t last = direct_min((tile_row + 1) * p->tile, p->conv_height);
+    for (size_t row = tile_row * p->tile; row < last; row++) {
+        if (row / stride < first_row || row / stride >= end_row) continue;
+        for (size_t column = 0, count; column < p->conv_width; column += count) {
+            count = direct_min(most, p->conv_width - column);
+            direct_gather(&u, false, input, row * u.out_width + column, count, planes, most);
+            direct_tile t = {.planes = planes,
+                             .output = sums,
+                             .channels = s->channels,
+                             .pitch = most,
+                             .count = count,
+                             .out_plane = most};
+            for (size_t o = 0, rows; o < s->out_channels; o += rows) {
+                rows = direct_min(direct_rows, s->out_channels - o);
+                direct_blocks[rows - 1](&t, weights + o * s->channels * 4, no_bias, sums);
+                for (size_t k = 0; k < rows; k++) {
+                    const float *from = sums + k * most;
+                    float *to = output + ((o + k) * s->out_height + row / stride) * s->out_width + column / stride;
+                    for (size_t i = 0, n; i < count / stride; i += vec_lanes) {
+                        n = direct_min(vec_lanes, count / stride - i);
+                        vec a, b, old = vec_load_part(to + i, n), bias = vec_splat(packed + o + k);
+                        if (s->pool)
+                            a = vec_load_even_odd_part(from + 2 * i, n, &b);
+                        else
+                            a = b = vec_load_part(from + i, n);
+                        vec y = winograd_finish(vec_max4(a, a, b, b), bias, s->relu);
+                        vec_store_part(to + i, vec_max4(old, old, y, y), n);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* ---- The whole ---- */
+
+/* Adds the slots of a row of tiles of some units, from column x of the convolution on: row is that of its first
+ * convolution output. */
+static void winograd_add_slots(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t slot,
+                               size_t units, size_t row, size_t x, bool direct) {
+    size_t rows = row < p->conv_height && !direct ? direct_min(p->tile, p->conv_height - row) + 1 : 0;
+    size_t last = s->pool ? 2 * (s->out_width - direct_min(p->pixels, s->out_width))
+                          : s->out_width - direct_min(p->pixels, s->out_width);
+    size_t step = p->tile * p->across;
+    for (size_t j = 0; j < p->across; j++, slot += b->units)
+        for (size_t unit = 0; unit < units; unit++) {
+            size_t column = direct_min(x + unit * step, last) + j * p->tile;
+            size_t columns = column + p->tile <= p->conv_width ? p->side
+                             : column < p->conv_width          ? p->conv_width - column + 1
+                                                               : 0;
+            /* Four columns of the last row end within the input. */
+            bool whole = rows == p->side && columns == p->side && (row + p->side < s->height || column + 4 <= s->width);
+            b->from[slot + unit] = rows == 0 || columns == 0 ? 0 : row * s->width + column;
+            b->rows[slot + unit] = (unsigned char)(whole ? winograd_whole : rows);
+            b->columns[slot + unit] = (unsigned char)(whole ? winograd_whole : columns);
+        }
+}
+
+/* Adds a run of pixels: `count` of them from column on, of units from `unit` on. */
+static void winograd_add_run(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit,
+                             size_t row, size_t column, size_t count, size_t first_row, size_t end_row) {
+    winograd_run *run = &b->runs[b->run_count++];
+    run->unit = unit;
+    run->count = count;
+    run->first_row = row < first_row ? first_row - row : 0;
+    run->end_row = direct_min(p->pixels, end_row - row);
+    run->to = row * s->out_width + column;
+    b->in_place = p->pixels == 1 ? true
+                                 : b->in_place && p->pixels == 3 && run->end_row - run->first_row == p->pixels &&
+                                       unit % winograd_quad == 0 && count % (p->pixels * winograd_quad) == 0;
+}
+
+/* Adds the pixels of some units of one row: row and column are those of the first. The last unit of a row may have been
+ * moved left, and is then a run of its own. */
+static void winograd_add_pixels(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit,
+                                size_t units, size_t row, size_t column, size_t first_row, size_t end_row) {
+    for (size_t i = 0; i < units; i++)
+        b->to[unit + i] = row * s->out_width + column + p->pixels * i;
+    size_t left = s->out_width - column;
+    bool moved = left < p->pixels * units && s->out_width >= p->pixels;
+    size_t count = direct_min(left, p->pixels * (units - moved));
+    if (count > 0) winograd_add_run(s, p, b, unit, row, column, count, first_row, end_row);
+    if (moved) {
+        size_t moved_to = s->out_width - p->pixels;
+        b->to[unit + units - 1] = row * s->out_width + moved_to;
+        winograd_add_run(s, p, b, unit + units - 1, row, moved_to, p->pixels, first_row, end_row);
+    }
+}
+
+VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const void *packed, const float *input,
+                                   float *output, void *scratch, size_t first_row, size_t row_count) {
+    const float *header = packed, limit = *header, *direct_packed = header + winograd_header;
+    const float *weights = direct_packed + winograd_packed_direct(s);
+    if (limit == 0) {
+        direct_run(s, direct_packed, input, output, scratch, first_row, row_count);
+        return;
+    }
+    winograd_plan p = winograd_make_plan(s, tile);
+    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
+    float *v = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
+    float *m = v + winograd_v_floats(&p), *pixels = m + p.positions * winograd_m_plane;
+    size_t stride = s->pool ? 2 : 1, out_plane = s->out_height * s->out_width, end_row = first_row + row_count;
+    size_t seen_rows = first_row / p.pixels, end = (end_row + p.pixels - 1) / p.pixels * p.unit_columns;
+    /* The last units' lower tiles may lie below the image: then such units make blocks of their own. */
+    size_t last_row = (p.unit_rows - 1) * p.unit_columns;
+    bool last_differs = p.across > 1 && (p.unit_rows - 1) * 2 * tile + tile >= p.conv_height;
+    unsigned large = 0;
+    winograd_block b = {.direct = false};
+    for (size_t first = seen_rows * p.unit_columns; first < end; first += b.units) {
+        b.units = direct_min(p.units, end - first);
+        b.tiles = p.across * p.across;
+        if (last_differs && first < last_row)
+            b.units = direct_min(b.units, last_row - first);
+        else if (last_differs)
+            b.tiles = 2;
+        b.slots = direct_round_up(b.tiles * b.units, vec_lanes);
+        b.run_count = 0;
+        b.in_place = p.pixels == 1 || b.units % vec_lanes == 0;
+        size_t first_unit_row = first / p.unit_columns, row = first_unit_row, column = first % p.unit_columns;
+        for (size_t unit = 0, units; unit < b.units; unit += units) { /* row by row */
+            units = direct_min(b.units - unit, p.unit_columns - column);
+            if (row >= seen_rows) {
+                large = winograd_large_rows(s, &p, input, limit, row);
+                b.direct |= large != 0;
+                seen_rows = row + 1;
+            }
+            winograd_add_pixels(s, &p, &b, unit, units, p.pixels * row, p.pixels * column, first_row, end_row);
+            for (size_t i = 0; i * p.across < b.tiles; i++)
+                winograd_add_slots(s, &p, &b, unit + i * p.across * b.units, units, stride * p.pixels * row + i * tile,
+                                   stride * p.pixels * column, large >> i & 1);
+            column += units;
+            if (column == p.unit_columns) {
+                column = 0;
+                row++;
+            }
+        }
+        for (size_t slot = b.tiles * b.units; slot < b.slots; slot++) { /* whatever does no harm */
+            b.from[slot] = b.from[0];
+            b.rows[slot] = b.rows[0];
+            b.columns[slot] = b.columns[0];
+        }
+        if (tile == 2)
+            winograd_transform_block_2(s, &p, &b, input, v);
+        else
+            winograd_transform_block_3(s, &p, &b, input, v);
+        const float *u = weights;
+        for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.positions * s->channels * rows) {
+            rows = direct_min(p.chunk, s->out_channels - o);
+            winograd_products(s, &p, v, b.slots, u, rows, m);
+            if (b.direct) winograd_forbid(&p, &b, rows, m);
+            for (size_t k = 0; k < rows; k++)
+                winograd_outputs[tile - 2][s->pool](s, &b, m + k * winograd_slots_most, direct_packed + o + k,
+                                                    pixels + k * 3 * winograd_pixels_most,
+                                                    output + (o + k) * out_plane);
+            /* All at once: what has just been stored cannot be loaded quickly. */
+            if (!b.in_place) winograd_place(s, &p, &b, pixels, output + o * out_plane, rows);
+        }
+        for (size_t done = first_unit_row; b.direct && done < row; done++) { /* rows of units that end in this block */
+            unsigned bits = winograd_large_rows(s, &p, input, limit, done);
+            for (size_t i = 0; i < p.across; i++)
+                if (bits >> i & 1)
+                    winograd_direct_row(s, &p, direct_packed, input, output, v, done * p.across + i, first_row,
+                                        end_row);
+        }
+    }
+    vec_end();
+}
+
+#define WINOGRAD_ALGORITHM(tile) \
+    static size_t winograd_packed_size_##tile(const convpool_shape *s) { return winograd_packed_size(s, tile); } \
+    static void winograd_pack_##tile(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
+        winograd_pack(s, tile, weights, bias, packed); \
+    } \
+    static size_t winograd_scratch_size_##tile(const convpool_shape *s) { return winograd_scratch_size(s, tile); } \
+    static size_t winograd_row_step_##tile(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
+    static void winograd_run_##tile(const convpool_shape *s, const void *packed, const float *input, float *output, \
+                                    void *scratch, size_t first_row, size_t row_count) { \
+        winograd_run_layer(s, tile, packed, input, output, scratch, first_row, row_count); \
+    }
+WINOGRAD_ALGORITHM(2)
+WINOGRAD_ALGORITHM(3)
+
+#define WINOGRAD_KERNEL(isa, tile) \
+    { \
+        isa "-winograd" #tile "2", "winograd" #tile "2", winograd_packed_size_##tile, winograd_pack_##tile, \
+            winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_run_##tile \
+    }
+
+#endif
