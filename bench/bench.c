@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "convpool_isas.h"
+#include "crew.h"
 #include "dispatch.h"
 #include "peers/peers.h"
 #include "reference.h"
@@ -19,14 +20,14 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
 static const char seed_layer[] = "16x25x25:32";
-static const char *const default_layers[] = {seed_layer,    "1x53x53:16",     "3x225x225:32", "32x13x13:64",
-                                             "64x57x57:64", "64x113x113:128", "128x29x29:256"};
+static const char *const default_layers[] = {
+    seed_layer,     "1x53x53:16",     "3x225x225:32",  "8x40x40:16",  "32x13x13:64",
+    "64x57x57:64",  "64x113x113:128", "128x29x29:256", "512x9x9:512", "16x5x2001:32", /* very wide */
+    "16x2001x5:32",                                                                   /* very tall */
+};
 
 enum { LEAST_ROUNDS = 31 };
 static const double least_sample = 2e-3; /* seconds */
@@ -61,7 +62,9 @@ typedef struct entry {
     uint64_t iterations;
     series seconds, fractions;
     double median, least, p90, gflops, fraction, error_ratio;
-    double lead; /* a peer's time over the fastest kernel's in the same round, the median of all rounds */
+    double lead;    /* a peer's time over the fastest kernel's in the same round, the median of all rounds */
+    bool automatic; /* whether a layer that names only this ISA, or none, runs this kernel */
+    size_t threads;
 } entry;
 
 typedef struct problem {
@@ -79,6 +82,7 @@ typedef struct problem {
 static struct {
     const char *kernel, *json;
     double min_time; /* seconds a kernel and layer */
+    size_t threads;  /* compare 1, 2, ... so many of them; 0: compare kernels, on one */
     bool peers;
     const char *peers_isa; /* in the process that compares with them at this ISA */
     FILE *peers_json;      /* to which that writes its part of the JSON */
@@ -151,11 +155,36 @@ static double clock_rate(void) {
     return adds * times / (now() - start);
 }
 
+/* One image in bands of rows, one for each thread. */
+typedef struct bands {
+    const convpool_layer *layer;
+    const problem *problem;
+    char *scratch;
+    size_t threads;
+} bands;
+
+static size_t scratch_bytes(const convpool_layer *layer) {
+    return (convpool_layer_scratch_size(layer) + 127) / 64 * 64; /* so that threads share no line of the cache */
+}
+
+static void run_band(void *context, size_t i) {
+    const bands *b = context;
+    size_t rows = b->problem->e.out_height, step = convpool_layer_row_step(b->layer);
+    size_t steps = (rows + step - 1) / step, first = steps * i / b->threads * step;
+    size_t end = steps * (i + 1) / b->threads * step;
+    convpool_layer_run_rows(b->layer, b->problem->input, b->problem->output, b->scratch + i * scratch_bytes(b->layer),
+                            first, (end < rows ? end : rows) - first);
+}
+
 static double run_kernel(entry *e, const problem *p, void *scratch, uint64_t iterations) {
+    bands all = {e->layer, p, scratch, e->threads};
     double start = now();
     if (e->peer != NULL)
         for (uint64_t i = 0; i < iterations; i++)
             e->peer->library->run(e->peer_state);
+    else if (e->threads > 0)
+        for (uint64_t i = 0; i < iterations; i++)
+            crew_run(e->threads, run_band, &all);
     else
         for (uint64_t i = 0; i < iterations; i++)
             convpool_layer_run(e->layer, p->input, p->output, scratch);
@@ -199,8 +228,9 @@ static void verify(problem *p, void *scratch) {
         if (e->peer != NULL) {
             e->peer->library->run(e->peer_state);
             e->peer->library->result(e->peer_state, p->output);
-        } else if (convpool_layer_run(e->layer, p->input, p->output, scratch) != CONVPOOL_OK)
-            fail("run failed: ", e->kernel.name);
+        } else {
+            run_kernel(e, p, scratch, 1);
+        }
         const char *algorithm = e->peer != NULL ? "direct" : e->kernel.algorithm;
         if (strcmp(bounded, algorithm) != 0)
             reference_bound(&p->spec, bounded = algorithm, p->input, p->weights, p->bias, bound);
@@ -275,6 +305,17 @@ static void compare_with_peers(problem *p) {
     p->fastest = fastest->kernel.name;
 }
 
+/* Whether this kernel is the automatic choice for the layer among those of its ISA that are wanted. */
+static bool is_automatic(const convpool_layer_spec *spec, const float *weights, const convpool_kernel_info *info) {
+    convpool_layer_spec of_isa = *spec;
+    convpool_layer *layer;
+    of_isa.kernel = info->isa;
+    if (convpool_layer_create(&of_isa, weights, NULL, &layer) != CONVPOOL_OK) return false;
+    bool same = strcmp(convpool_layer_kernel(layer), info->name) == 0;
+    convpool_layer_destroy(layer);
+    return same;
+}
+
 static void run_problem(problem *p) {
     uint64_t state = 60;
     p->input = allocate(p->e.in * sizeof(float));
@@ -288,19 +329,26 @@ static void run_problem(problem *p) {
     size_t scratch_size = 0, peers = 0;
     while (peers_get(peers) != NULL)
         peers++;
-    p->entries = calloc(convpool_kernel_count() + peers, sizeof *p->entries);
+    p->entries = calloc(convpool_kernel_count() + peers + options.threads, sizeof *p->entries);
     if (p->entries == NULL) fail("out of memory", "");
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
         if (!wanted(&info)) continue;
-        entry *e = &p->entries[p->count++];
-        e->kernel = info;
-        p->spec.kernel = info.name;
-        convpool_status status = convpool_layer_create(&p->spec, p->weights, p->bias, &e->layer);
-        if (status != CONVPOOL_OK) fail("cannot make the layer: ", convpool_status_string(status));
-        if (convpool_layer_scratch_size(e->layer) > scratch_size) scratch_size = convpool_layer_scratch_size(e->layer);
-        e->probe = probe_of(info.isa);
-        e->probe->wanted = true;
+        bool automatic = is_automatic(&p->spec, p->weights, &info);
+        if (options.threads > 0 && (!automatic || p->count > 0)) continue;
+        for (size_t threads = options.threads > 0; threads <= options.threads; threads++) {
+            entry *e = &p->entries[p->count++];
+            e->kernel = info;
+            e->automatic = automatic;
+            e->threads = threads;
+            p->spec.kernel = info.name;
+            convpool_status status = convpool_layer_create(&p->spec, p->weights, p->bias, &e->layer);
+            if (status != CONVPOOL_OK) fail("cannot make the layer: ", convpool_status_string(status));
+            size_t bytes = scratch_bytes(e->layer) * (threads > 0 ? threads : 1);
+            scratch_size = bytes > scratch_size ? bytes : scratch_size;
+            e->probe = probe_of(info.isa);
+            e->probe->wanted = true;
+        }
     }
     add_peers(p);
     void *scratch = allocate(scratch_size);
@@ -334,6 +382,8 @@ static void run_problem(problem *p) {
     }
     progress_end();
     if (peers > 0) compare_with_peers(p);
+    for (size_t k = 0; options.threads > 0 && k < p->count; k++)
+        p->entries[k].lead = median_ratio(&p->entries[0].seconds, &p->entries[k].seconds);
     for (size_t k = 0; k < p->count; k++) {
         entry *e = &p->entries[k];
         e->median = quantile(&e->seconds, 0.5);
@@ -346,7 +396,7 @@ static void run_problem(problem *p) {
         free(e->seconds.values);
         free(e->fractions.values);
     }
-    qsort(p->entries, p->count, sizeof *p->entries, by_median);
+    if (options.threads == 0) qsort(p->entries, p->count, sizeof *p->entries, by_median);
     free(scratch);
     free(p->input);
     free(p->weights);
@@ -378,8 +428,8 @@ static void measure_baseline(void) {
 static void print_heading(void) {
     char cpu[64];
     convpool_cpu_name(cpu, sizeof cpu);
-    printf("convpool %s, %s\n%s\n%s, about %.2f GHz, one thread\n", convpool_version(), compiler_name(), BUILD_OPTIONS,
-           cpu, quantile(&clock_ghz, 0.5));
+    printf("convpool %s, %s\n%s\n%s, about %.2f GHz\n", convpool_version(), compiler_name(), BUILD_OPTIONS, cpu,
+           quantile(&clock_ghz, 0.5));
     printf("peaks measured:");
     for (probe *p = probes; p < probes + PROBES; p++)
         if (p->wanted)
@@ -389,15 +439,29 @@ static void print_heading(void) {
     printf("\n");
 }
 
+static void print_threads(const problem *p) {
+    printf("\n%s by %s, in bands of rows\n%8s %10s %10s %10s %9s\n", p->shape, p->entries->kernel.name, "threads",
+           "median us", "min us", "p90 us", "speed-up");
+    for (const entry *e = p->entries; e < p->entries + p->count; e++)
+        printf("%8zu %10.2f %10.2f %10.2f %8.2fx\n", e->threads, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
+               e->lead);
+}
+
 static void print_problem(const problem *p) {
+    if (options.threads > 0) {
+        print_threads(p);
+        return;
+    }
     bool seed = strcmp(p->shape, seed_layer) == 0;
     printf("\n%s%s\n", p->shape, seed ? " (the seed layer)" : "");
     printf("%-18s %10s %10s %10s %8s %9s %11s%s\n", "kernel", "median us", "min us", "p90 us", "GFLOP/s", "of peak",
            "error/bound", seed ? "   speed-up" : "");
     for (size_t k = 0; k < p->count; k++) {
         const entry *e = &p->entries[k];
-        printf("%-18s %10.2f %10.2f %10.2f %8.1f %9.2f %11.4f", e->kernel.name, e->median * 1e6, e->least * 1e6,
-               e->p90 * 1e6, e->gflops, e->fraction, e->error_ratio);
+        char name[32];
+        snprintf(name, sizeof name, "%s%s", e->kernel.name, e->automatic ? " *" : "");
+        printf("%-18s %10.2f %10.2f %10.2f %8.1f %9.2f %11.4f", name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
+               e->gflops, e->fraction, e->error_ratio);
         if (seed) printf(" %9.0fx", published_seconds / e->median);
         printf("\n");
     }
@@ -501,10 +565,12 @@ static void write_json(FILE *file) {
         for (size_t k = 0; k < p->count; k++, separator = ",") {
             const entry *e = &p->entries[k];
             fprintf(file,
-                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"median_us\": %.3f, \"min_us\": %.3f, "
+                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"automatic\": %s, \"threads\": %zu, \"median_us\": "
+                    "%.3f, \"min_us\": %.3f, "
                     "\"p90_us\": %.3f, "
                     "\"gflops\": %.2f, \"peak_fraction\": %.4f, \"speedup_published\": ",
-                    separator, p->shape, e->kernel.name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->gflops,
+                    separator, p->shape, e->kernel.name, e->automatic ? "true" : "false",
+                    e->threads > 0 ? e->threads : 1, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->gflops,
                     e->fraction);
             fprintf(file, strcmp(p->shape, seed_layer) == 0 ? "%.1f" : "null", published_seconds / e->median);
             fprintf(file, ", \"max_error_bound_ratio\": %.6f}", e->error_ratio);
@@ -538,14 +604,15 @@ static void add_problem(const char *shape) {
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS] [--peers]\n"
-    "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), one thread.\n"
+    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS] [--peers | --threads N]\n"
+    "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), on one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct)\n"
     "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
     "                    C input channels, H x W input, O output channels\n"
     "  --json FILE       write the results to FILE as well\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
-    "  --peers           then compare with other libraries, one thread and one ISA each\n";
+    "  --peers           then compare with other libraries, one thread and one ISA each\n"
+    "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n";
 
 /* "avx2:3": with the peers of this ISA, whose JSON goes to this file descriptor. */
 static void be_peers_process(char *argument) {
@@ -557,13 +624,11 @@ static void be_peers_process(char *argument) {
 }
 
 static void parse_options(int argc, char **argv) {
-    static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
-                                                 {"shape", required_argument, NULL, 's'},
-                                                 {"json", required_argument, NULL, 'j'},
-                                                 {"min-time", required_argument, NULL, 't'},
-                                                 {"peers", optional_argument, NULL, 'p'},
-                                                 {"help", no_argument, NULL, 'h'},
-                                                 {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {
+        {"kernel", required_argument, NULL, 'k'}, {"shape", required_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},   {"min-time", required_argument, NULL, 't'},
+        {"peers", optional_argument, NULL, 'p'},  {"threads", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         char *end = NULL;
         switch (c) {
@@ -575,6 +640,11 @@ static void parse_options(int argc, char **argv) {
             if (*end != 0 || end == optarg || !(options.min_time >= 0 && options.min_time <= 1e6))
                 fail("not a time in milliseconds: ", optarg);
             break;
+        case 'n':
+            options.threads = (size_t)strtoul(optarg, &end, 10);
+            if (*end != 0 || end == optarg || options.threads < 1 || options.threads > 1024)
+                fail("not a number of threads: ", optarg);
+            break;
         case 'p':
             if (!peers_built()) fail("--peers: built without them; configure with -Dpeers=enabled", "");
             options.peers = true;
@@ -584,6 +654,7 @@ static void parse_options(int argc, char **argv) {
         default: fputs(usage, stderr); exit(2);
         }
     }
+    if (options.peers && options.threads > 0) fail("--peers and --threads do not go together", "");
     if (optind < argc) {
         fputs(usage, stderr);
         exit(2);
@@ -634,17 +705,14 @@ int main(int argc, char **argv) {
     for (problem *p = options.problems; p != NULL; p = p->next)
         seed |= strcmp(p->shape, seed_layer) == 0;
     if (seed) measure_baseline();
-#ifdef __linux__
-    cpu_set_t cpu; /* a sample that moves to another core measures the move */
-    CPU_ZERO(&cpu);
-    CPU_SET((size_t)sched_getcpu(), &cpu);
-    sched_setaffinity(0, sizeof cpu, &cpu);
-#endif
+    /* Pinned: a sample that moves to another core measures the move. */
+    if (!crew_start(options.threads > 0 ? options.threads : 1)) fail("cannot make threads", "");
     for (problem *p = options.problems; p != NULL; p = p->next)
         run_problem(p);
     print_heading();
     for (problem *p = options.problems; p != NULL; p = p->next)
         print_problem(p);
+    printf("%s", options.threads > 0 ? "" : "\n*: the automatic choice at its instruction set.");
     printf("\nGFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
            "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
            "error/bound: the largest error in any output over the bound on it that holds for any data.\n");

@@ -24,7 +24,7 @@ def main():
     if report["baseline"]["measured_seconds"] is not None:
         number(report["baseline"]["measured_seconds"])
     assert report["results"]
-    kernels = {}
+    kernels, automatic = {}, {}
     for result in report["results"]:
         kernels.setdefault(result["shape"], []).append(result["kernel"])
         for name in ("median_us", "min_us", "p90_us", "gflops", "peak_fraction", "max_error_bound_ratio"):
@@ -34,7 +34,12 @@ def main():
         assert result["kernel"].split("-")[0] in report["peak_gflops"], result
         if result["speedup_published"] is not None:
             number(result["speedup_published"])
-    assert len({tuple(sorted(names)) for names in kernels.values()}) == 1, kernels
+        if result["automatic"]:
+            automatic.setdefault((result["shape"], result["kernel"].split("-")[0]), set()).add(result["kernel"])
+        number(result["threads"])
+    assert all(len(names) == 1 for names in automatic.values()), automatic
+    if all(result["threads"] == 1 for result in report["results"]):
+        assert len({tuple(sorted(names)) for names in kernels.values()}) == 1, kernels
     peers = {}
     for peer in report["peers"]:
         peers.setdefault(peer["shape"], []).append((peer["isa"], peer["peer"]))
