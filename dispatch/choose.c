@@ -28,7 +28,7 @@ static const char *preferred_algorithm(const convpool_shape *s) {
     } algorithms[] = {
         {"direct", 1, 4, 6, {0, 0}},
         {"winograd22", 2, 9, 50, {80, 35}},
-        {"winograd32", 3, 16, 80, {160, 95}},
+        {"winograd32", 3, 16, 80, {160, 105}},
     };
     size_t stride = s->pool ? 2 : 1, best = 0;
     double least = 0;

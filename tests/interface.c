@@ -287,6 +287,7 @@ void check_choice_algorithm_by_shape(void) {
         {32, 13, 13, 64, true, "winograd32"},      {64, 57, 57, 64, true, "winograd32"},
         {64, 113, 113, 128, true, "winograd32"},   {128, 29, 29, 256, true, "winograd32"},
         {512, 9, 9, 512, true, "winograd22"},      {16, 5, 2001, 32, true, "winograd22"},
+        {16, 33, 33, 32, true, "winograd22"},      {16, 49, 49, 32, true, "winograd32"},
         {16, 2001, 5, 32, true, "winograd22"},     {64, 33, 33, 1, true, "direct"},
         {64, 49, 49, 64, false, "winograd32"},     {1, 9, 9, 9, false, "direct"},
         {SIZE_MAX >> 20, 3, 3, 1, true, "direct"},
