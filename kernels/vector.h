@@ -6,14 +6,15 @@
  *   vec                         a vector of float
  *   vec_lanes                   how many
  *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
- *   VEC_BLOCK_VECS, VEC_BLOCK_ROWS, VEC_BLOCK_ROWS_LONG, VEC_BLOCK_SLOTS
+ *   VEC_BLOCK_VECS, VEC_BLOCK_ROWS, VEC_BLOCK_ROWS_LONG, VEC_BLOCK_SLOTS, VEC_BLOCK_SLOTS_LONG
  *                               macros, as measured best for a matrix product: how many vectors of inputs its inner
- *                               loop takes at a time, with how many rows of weights where its sums are short or long;
- *                               and how many columns of inputs are kept at hand
+ *                               loop takes at a time, with how many rows of weights, and how many columns of inputs
+ *                               are kept at hand, where its sums are short or long
  *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
  *   vec_splat(p)                *p in every lane
+ *   vec_splat_of_4(p, k)        p[k] in every lane, k a constant below 4; may read p[0 .. 4)
  *   vec_load(p)                 p[0 .. lanes)
  *   vec_load_aligned(p)         the same, p aligned to the vector's size
  *   vec_load_part(p, n)         p[0 .. n) and +0 in the lanes above, 0 <= n <= lanes; reads nothing more
@@ -22,7 +23,7 @@
  *   vec_add(a, b)               a + b
  *   vec_sub(a, b)               a - b
  *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two,
- *                               and VEC_KEEP() of the result
+ *                               and computed here and now, as VEC_KEEP() says
  *   vec_max(a, b)               the larger; anything where one is NaN
  *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
  *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
@@ -31,9 +32,9 @@
  *   vec_load_even_odd_part(p, n, &odd)
  *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
- *   vec_transpose_quads(quads)  quads[k] had, at every fourth lane n, what starts at offsets[n + k] in lanes n .. n +
+ *   vec_transpose_quads(quads)  quads[k] had, at every fourth lane n, what starts at offsets[n + k] in lanes n to n +
  * 3; after it quads[k] has in every lane n what is at offsets[n] + k vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a
- * and b by turns vec_store_3(p, offsets, a, b, c) of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n ..
+ * and b by turns vec_store_3(p, offsets, a, b, c) of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n to
  * n + 3 of a, b and c by turns (with one lane: 3 floats)
  */
 #ifndef CONVPOOL_VECTOR_COMMON_H

@@ -13,12 +13,14 @@ enum { vec_lanes = 8 };
 #define VEC_BLOCK_VECS 2
 #define VEC_BLOCK_ROWS 4
 #define VEC_BLOCK_ROWS_LONG 6
-#define VEC_BLOCK_SLOTS 32
+#define VEC_BLOCK_SLOTS 64
+#define VEC_BLOCK_SLOTS_LONG 32
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
 VEC_INLINE vec vec_zero(void) { return _mm256_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm256_broadcast_ss(p); }
+VEC_INLINE vec vec_splat_of_4(const float *p, size_t k) { return vec_splat(p + k); }
 VEC_INLINE vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
 VEC_INLINE vec vec_load_aligned(const float *p) { return _mm256_load_ps(p); }
 VEC_INLINE void vec_store(float *p, vec a) { _mm256_storeu_ps(p, a); }

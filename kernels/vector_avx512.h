@@ -13,11 +13,13 @@ enum { vec_lanes = 16 };
 #define VEC_BLOCK_ROWS 4
 #define VEC_BLOCK_ROWS_LONG 6
 #define VEC_BLOCK_SLOTS 64
+#define VEC_BLOCK_SLOTS_LONG 64
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
 VEC_INLINE vec vec_zero(void) { return _mm512_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm512_set1_ps(*p); }
+VEC_INLINE vec vec_splat_of_4(const float *p, size_t k) { return vec_splat(p + k); }
 VEC_INLINE vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
 VEC_INLINE vec vec_load_aligned(const float *p) { return _mm512_load_ps(p); }
 VEC_INLINE void vec_store(float *p, vec a) { _mm512_storeu_ps(p, a); }

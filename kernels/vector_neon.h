@@ -13,10 +13,20 @@ enum { vec_lanes = 4 };
 #define VEC_BLOCK_ROWS 4
 #define VEC_BLOCK_ROWS_LONG 6
 #define VEC_BLOCK_SLOTS 32
+#define VEC_BLOCK_SLOTS_LONG 32
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }
 VEC_INLINE vec vec_splat(const float *p) { return vld1q_dup_f32(p); }
+VEC_INLINE vec vec_splat_of_4(const float *p, size_t k) {
+    vec four = vld1q_f32(p);
+    switch (k) {
+    case 0: return vdupq_laneq_f32(four, 0);
+    case 1: return vdupq_laneq_f32(four, 1);
+    case 2: return vdupq_laneq_f32(four, 2);
+    default: return vdupq_laneq_f32(four, 3);
+    }
+}
 VEC_INLINE vec vec_load(const float *p) { return vld1q_f32(p); }
 VEC_INLINE vec vec_load_aligned(const float *p) { return vld1q_f32(p); }
 VEC_INLINE void vec_store(float *p, vec a) { vst1q_f32(p, a); }

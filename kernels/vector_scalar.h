@@ -17,10 +17,12 @@ enum { vec_lanes = 1 };
 #define VEC_BLOCK_ROWS 2
 #define VEC_BLOCK_ROWS_LONG 2
 #define VEC_BLOCK_SLOTS 24
+#define VEC_BLOCK_SLOTS_LONG 24
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }
 VEC_INLINE vec vec_splat(const float *p) { return *p; }
+VEC_INLINE vec vec_splat_of_4(const float *p, size_t k) { return vec_splat(p + k); }
 VEC_INLINE vec vec_load(const float *p) { return *p; }
 VEC_INLINE vec vec_load_aligned(const float *p) { return *p; }
 VEC_INLINE vec vec_load_part(const float *p, size_t n) { return n == 0 ? 0 : *p; }

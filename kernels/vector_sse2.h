@@ -17,11 +17,21 @@ enum { vec_lanes = 4 };
 #endif
 #define VEC_BLOCK_ROWS 2
 #define VEC_BLOCK_ROWS_LONG 2
-#define VEC_BLOCK_SLOTS 24
+#define VEC_BLOCK_SLOTS 48
+#define VEC_BLOCK_SLOTS_LONG 24
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }
 VEC_INLINE vec vec_splat(const float *p) { return _mm_set1_ps(*p); }
+VEC_INLINE vec vec_splat_of_4(const float *p, size_t k) {
+    __m128i four = _mm_castps_si128(_mm_loadu_ps(p));
+    switch (k) {
+    case 0: return _mm_castsi128_ps(_mm_shuffle_epi32(four, 0x00));
+    case 1: return _mm_castsi128_ps(_mm_shuffle_epi32(four, 0x55));
+    case 2: return _mm_castsi128_ps(_mm_shuffle_epi32(four, 0xaa));
+    default: return _mm_castsi128_ps(_mm_shuffle_epi32(four, 0xff));
+    }
+}
 VEC_INLINE vec vec_load(const float *p) { return _mm_loadu_ps(p); }
 VEC_INLINE vec vec_load_aligned(const float *p) { return _mm_load_ps(p); }
 VEC_INLINE void vec_store(float *p, vec a) { _mm_storeu_ps(p, a); }
@@ -51,8 +61,13 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
 VEC_INLINE vec vec_sub(vec a, vec b) { return _mm_sub_ps(a, b); }
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
-    c = _mm_add_ps(c, _mm_mul_ps(a, b));
+    a = _mm_mul_ps(a, b);
+#ifdef __AVX__
+    c = _mm_add_ps(c, a);
     VEC_KEEP(c);
+#else
+    __asm__("addps %1, %0" : "+x"(c) : "x"(a)); /* into the sum: GCC would often add to the product, and move it */
+#endif
     return c;
 }
 

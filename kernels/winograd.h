@@ -41,9 +41,10 @@
 #include <string.h>
 
 enum {
-    winograd_slots_most = VEC_BLOCK_SLOTS, /* tiles a block */
-    winograd_chunk_most = 12,              /* output channels whose products are kept at a time */
-    winograd_long = 48,                    /* input channels from which on a sum counts as long */
+    /* tiles a block */
+    winograd_slots_most = VEC_BLOCK_SLOTS > VEC_BLOCK_SLOTS_LONG ? VEC_BLOCK_SLOTS : VEC_BLOCK_SLOTS_LONG,
+    winograd_chunk_most = 12,    /* output channels whose products are kept at a time */
+    winograd_long = 48,          /* input channels from which on a sum counts as long */
     winograd_inputs = 16 * 1024, /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
     winograd_pad = 16,           /* floats between planes, so that they do not all meet in one set of a cache */
     winograd_m_plane = winograd_chunk_most * winograd_slots_most + winograd_pad, /* a position's products */
@@ -51,9 +52,12 @@ enum {
     winograd_pixels_most = 3 * (winograd_slots_most + vec_lanes), /* of a block, in one row of its units */
 };
 
-/* Output channels a block of the matrix product. */
+/* Output channels a block of the matrix product, and tiles a block. */
 VEC_INLINE size_t winograd_rows(const convpool_shape *s) {
     return s->channels >= winograd_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
+}
+VEC_INLINE size_t winograd_slots(const convpool_shape *s) {
+    return s->channels >= winograd_long ? VEC_BLOCK_SLOTS_LONG : VEC_BLOCK_SLOTS;
 }
 
 /* How a layer is cut up. A unit is what a lane of the output stage has: the tile or tiles whose outputs are a square of
@@ -85,7 +89,7 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     size_t tiles = p.across * p.across;
-    size_t even = winograd_even(p.unit_rows * p.unit_columns, winograd_slots_most / tiles);
+    size_t even = winograd_even(p.unit_rows * p.unit_columns, winograd_slots(s) / tiles);
     p.units = direct_round_up(even, vec_lanes > tiles ? vec_lanes / tiles : 1);
     p.slots = direct_round_up(p.units * tiles, vec_lanes);
     size_t pair = 2 * winograd_rows(s); /* of blocks */
@@ -94,8 +98,18 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     return p;
 }
 
+/* How a chunk's output channels are cut into blocks of the matrix product: so many of `rows`, and what is left. */
+typedef struct winograd_split {
+    size_t rows, blocks, left;
+} winograd_split;
+
+VEC_INLINE winograd_split winograd_split_rows(const convpool_shape *s, size_t rows) {
+    size_t most = winograd_even(rows, winograd_rows(s));
+    return (winograd_split){most, rows / most, rows % most};
+}
+
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per chunk of output channels
- * [position][c][channel of the chunk]. ---- */
+ * [position][block of the matrix product][c][channel of the block]. ---- */
 
 enum { winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
 
@@ -118,12 +132,15 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
     winograd_plan p = winograd_make_plan(s, tile);
     for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.positions * s->channels * rows) {
         rows = direct_min(p.chunk, s->out_channels - o);
-        for (size_t row = 0; row < rows; row++)
+        winograd_split split = winograd_split_rows(s, rows);
+        for (size_t row = 0; row < rows; row++) {
+            size_t done = row / split.rows * split.rows, block = direct_min(split.rows, rows - done);
             for (size_t c = 0; c < s->channels; c++) {
                 convpool_winograd_filter(tile, weights + ((o + row) * s->channels + c) * 4, s->flip, filter);
                 for (size_t t = 0; t < p.positions; t++)
-                    to[(t * s->channels + c) * rows + row] = filter[t];
+                    to[t * s->channels * rows + done * s->channels + c * block + row - done] = filter[t];
             }
+        }
     }
 }
 
@@ -328,72 +345,92 @@ WINOGRAD_TRANSFORM(3)
 
 /* ---- Products ---- */
 
-/* m[row][slot] = sum over c of u[c][row] v[c][slot], for blocks of `rows` rows and `vecs` vectors of slots; added to
- * what m holds where these are not the first channels. */
+/* m[position][row][slot] = sum over c of u[position][c][row] v[position][c][slot], for blocks of rows and groups of
+ * vectors of slots, each of one size; added to what m holds where these are not the first channels. */
 typedef struct winograd_operands {
     const float *u, *v;
     float *m;
-    size_t channels, u_pitch, v_pitch;
-    size_t blocks;
+    size_t positions, groups, blocks, channels;
+    size_t u_position, u_block, v_position, v_channel; /* floats from one to the next */
     bool first;
 } winograd_operands;
 
-VEC_INLINE void winograd_panel(size_t rows, size_t vecs, const winograd_operands *a) {
-    size_t channels = a->channels, u_pitch = a->u_pitch, v_pitch = a->v_pitch;
-    const float *u_block = a->u, *v_block = a->v;
-    float *m = a->m;
-    bool first = a->first;
-    for (size_t blocks = a->blocks; blocks > 0; blocks--, u_block += rows, m += rows * winograd_slots_most) {
-        const float *u = u_block, *v = v_block;
-        vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS];
+/* Adds one channel's products to the sums. Its weights are u[at .. at + rows); where `of_4`, u[0 .. 4) can be loaded.
+ */
+VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *u, size_t at, const float *v,
+                              vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS]) {
+    if (rows <= vecs) {
+        vec weight[VEC_BLOCK_VECS];
+        VEC_UNROLL
+        for (size_t row = 0; row < rows; row++)
+            weight[row] = of_4 ? vec_splat_of_4(u, at + row) : vec_splat(u + at + row);
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++) {
+            vec input = vec_load_aligned(v + n * vec_lanes);
+            VEC_UNROLL
+            for (size_t row = 0; row < rows; row++)
+                sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
+        }
+    } else {
+        vec input[VEC_BLOCK_VECS];
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            input[n] = vec_load_aligned(v + n * vec_lanes);
         VEC_UNROLL
         for (size_t row = 0; row < rows; row++) {
+            vec weight = of_4 ? vec_splat_of_4(u, at + row) : vec_splat(u + at + row);
             VEC_UNROLL
             for (size_t n = 0; n < vecs; n++)
-                sum[row][n] = vec_zero();
-        }
-        if (!first) {
-            VEC_UNROLL
-            for (size_t row = 0; row < rows; row++) {
-                VEC_UNROLL
-                for (size_t n = 0; n < vecs; n++)
-                    sum[row][n] = vec_load_aligned(m + row * winograd_slots_most + n * vec_lanes);
-            }
-        }
-        for (size_t c = channels; c > 0; c--, u += u_pitch, v += v_pitch) {
-            if (rows <= vecs) {
-                vec weight[VEC_BLOCK_VECS];
-                VEC_UNROLL
-                for (size_t row = 0; row < rows; row++)
-                    weight[row] = vec_splat(u + row);
-                VEC_UNROLL
-                for (size_t n = 0; n < vecs; n++) {
-                    vec input = vec_load_aligned(v + n * vec_lanes);
-                    VEC_UNROLL
-                    for (size_t row = 0; row < rows; row++)
-                        sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
-                }
-            } else {
-                vec input[VEC_BLOCK_VECS];
-                VEC_UNROLL
-                for (size_t n = 0; n < vecs; n++)
-                    input[n] = vec_load_aligned(v + n * vec_lanes);
-                VEC_UNROLL
-                for (size_t row = 0; row < rows; row++) {
-                    vec weight = vec_splat(u + row);
-                    VEC_UNROLL
-                    for (size_t n = 0; n < vecs; n++)
-                        sum[row][n] = vec_mul_add(input[n], weight, sum[row][n]);
-                }
-            }
-        }
-        VEC_UNROLL
-        for (size_t row = 0; row < rows; row++) {
-            VEC_UNROLL
-            for (size_t n = 0; n < vecs; n++)
-                vec_store(m + row * winograd_slots_most + n * vec_lanes, sum[row][n]);
+                sum[row][n] = vec_mul_add(input[n], weight, sum[row][n]);
         }
     }
+}
+
+/* One block of rows with one group of vectors. */
+VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, const float *u, const float *v, size_t v_channel,
+                                        size_t channels, bool first, float *m) {
+    /* Channels whose weights are loaded together, where blocks have few rows. */
+    const size_t together = rows <= VEC_BLOCK_ROWS && VEC_BLOCK_ROWS <= 2 ? 4 / rows : 1;
+    vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS];
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            sum[row][n] = vec_zero();
+    }
+    if (!first) {
+        VEC_UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++)
+                sum[row][n] = vec_load_aligned(m + row * winograd_slots_most + n * vec_lanes);
+        }
+    }
+    for (; channels >= together; channels -= together, u += together * rows) {
+        VEC_UNROLL
+        for (size_t i = 0; i < together; i++, v += v_channel)
+            winograd_step(rows, vecs, together * rows == 4, u, i * rows, v, sum);
+    }
+    for (; together > 1 && channels > 0; channels--, u += rows, v += v_channel)
+        winograd_step(rows, vecs, false, u, 0, v, sum);
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            vec_store(m + row * winograd_slots_most + n * vec_lanes, sum[row][n]);
+    }
+}
+
+VEC_INLINE void winograd_panel(size_t rows, size_t vecs, const winograd_operands *a) {
+    size_t channels = a->channels, v_channel = a->v_channel;
+    for (size_t position = 0; position < a->positions; position++)
+        for (size_t group = 0; group < a->groups; group++) {
+            const float *u = a->u + position * a->u_position;
+            const float *v = a->v + position * a->v_position + group * vecs * vec_lanes;
+            float *m = a->m + position * winograd_m_plane + group * vecs * vec_lanes;
+            for (size_t blocks = a->blocks; blocks > 0; blocks--, u += a->u_block, m += rows * winograd_slots_most)
+                winograd_block_products(rows, vecs, u, v, v_channel, channels, a->first, m);
+        }
 }
 
 /* winograd_panel() for each number of rows and vectors, as functions of their own, for the sake of their registers. */
@@ -419,36 +456,31 @@ WINOGRAD_ROWS(WINOGRAD_PANELS)
 static winograd_panel_function *const winograd_panels[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS] = {
     WINOGRAD_ROWS(WINOGRAD_NAMES)};
 
-/* The products of a block of slots with a chunk of output channels, whose weights are u[position][c][row]. */
+/* The products of a block of slots with a chunk of output channels, whose weights are u[position][block][c][row]. */
 static void winograd_products(const convpool_shape *s, const winograd_plan *p, const float *v, size_t slots,
                               const float *weights, size_t rows, float *m) {
-    size_t rows_most = winograd_even(rows, winograd_rows(s)), rows_left = rows % rows_most, blocks = rows / rows_most;
+    winograd_split split = winograd_split_rows(s, rows);
     size_t channels_most =
         winograd_even(s->channels, direct_min(s->channels, winograd_inputs / sizeof(float) / p->slots));
-    winograd_operands a = {.u_pitch = rows, .v_pitch = p->slots};
+    size_t all = slots / vec_lanes, vecs_most = winograd_even(all, VEC_BLOCK_VECS), vecs_left = all % vecs_most;
+    winograd_operands a = {.positions = p->positions, .v_position = p->v_plane, .v_channel = p->slots};
+    a.u_position = s->channels * rows;
     for (size_t c = 0; c < s->channels; c += a.channels) {
         a.channels = direct_min(channels_most, s->channels - c);
         a.first = c == 0;
-        const float *u = weights + c * rows, *v_position = v + c * p->slots;
-        float *m_position = m;
-        for (size_t t = p->positions; t > 0; t--) {
-            for (size_t n = 0, vecs; n < slots; n += vecs * vec_lanes) {
-                vecs = direct_min(VEC_BLOCK_VECS, (slots - n) / vec_lanes);
-                a.u = u;
-                a.v = v_position + n;
-                a.m = m_position + n;
-                a.blocks = blocks;
-                winograd_panels[rows_most - 1][vecs - 1](&a);
-                if (rows_left > 0) {
-                    a.u += rows - rows_left;
-                    a.m += (rows - rows_left) * winograd_slots_most;
-                    a.blocks = 1;
-                    winograd_panels[rows_left - 1][vecs - 1](&a);
-                }
-            }
-            u += s->channels * rows;
-            v_position += p->v_plane;
-            m_position += winograd_m_plane;
+        for (int part = 0; part < 4; part++) { /* whole blocks and the rest, of whole groups and the rest */
+            bool rest_rows = part & 1, rest_vecs = part & 2;
+            size_t part_rows = rest_rows ? split.left : split.rows, row = rest_rows ? split.blocks * split.rows : 0;
+            size_t vecs = rest_vecs ? vecs_left : vecs_most;
+            size_t slot = rest_vecs ? (all - vecs_left) * vec_lanes : 0;
+            if (part_rows == 0 || vecs == 0) continue;
+            a.blocks = rest_rows ? 1 : split.blocks;
+            a.groups = rest_vecs ? 1 : all / vecs_most;
+            a.u = weights + row * s->channels + c * part_rows;
+            a.u_block = s->channels * part_rows;
+            a.v = v + c * p->slots + slot;
+            a.m = m + row * winograd_slots_most + slot;
+            winograd_panels[part_rows - 1][vecs - 1](&a);
         }
     }
 }
