@@ -32,10 +32,12 @@
  *   vec_load_even_odd_part(p, n, &odd)
  *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
- *   vec_transpose_quads(quads)  quads[k] had, at every fourth lane n, what starts at offsets[n + k] in lanes n to n +
- * 3; after it quads[k] has in every lane n what is at offsets[n] + k vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a
- * and b by turns vec_store_3(p, offsets, a, b, c) of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n to
- * n + 3 of a, b and c by turns (with one lane: 3 floats)
+ *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
+ *                               every lane n what is at offsets[n] + k
+ *   vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a and b by turns
+ *   vec_store_3(p, offsets, a, b, c)
+ *                               of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n to n + 3 of a, b
+ *                               and c by turns (with one lane: 3 floats)
  */
 #ifndef CONVPOOL_VECTOR_COMMON_H
 #define CONVPOOL_VECTOR_COMMON_H

@@ -17,7 +17,7 @@ enum { vec_lanes = 1 };
 #define VEC_BLOCK_ROWS 2
 #define VEC_BLOCK_ROWS_LONG 2
 #define VEC_BLOCK_SLOTS 24
-#define VEC_BLOCK_SLOTS_LONG 24
+#define VEC_BLOCK_SLOTS_LONG 16
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }
