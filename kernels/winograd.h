@@ -41,7 +41,7 @@
 #include <string.h>
 
 enum {
-    /* tiles a block */
+    /* tiles a block at most */
     winograd_slots_most = VEC_BLOCK_SLOTS > VEC_BLOCK_SLOTS_LONG ? VEC_BLOCK_SLOTS : VEC_BLOCK_SLOTS_LONG,
     winograd_chunk_most = 12,    /* output channels whose products are kept at a time */
     winograd_long = 48,          /* input channels from which on a sum counts as long */
@@ -52,7 +52,7 @@ enum {
     winograd_pixels_most = 3 * (winograd_slots_most + vec_lanes), /* of a block, in one row of its units */
 };
 
-/* Output channels a block of the matrix product, and tiles a block. */
+/* Output channels a block of the matrix product, and tiles a block, at most. */
 VEC_INLINE size_t winograd_rows(const convpool_shape *s) {
     return s->channels >= winograd_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
 }
@@ -355,8 +355,7 @@ typedef struct winograd_operands {
     bool first;
 } winograd_operands;
 
-/* Adds one channel's products to the sums. Its weights are u[at .. at + rows); where `of_4`, u[0 .. 4) can be loaded.
- */
+/* Adds one channel's products to the sums. Its weights are u[at .. at + rows); u[0 .. 4) can be loaded where `of_4`. */
 VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *u, size_t at, const float *v,
                               vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS]) {
     if (rows <= vecs) {
@@ -389,8 +388,8 @@ VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *
 /* One block of rows with one group of vectors. */
 VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, const float *u, const float *v, size_t v_channel,
                                         size_t channels, bool first, float *m) {
-    /* Channels whose weights are loaded together, where blocks have few rows. */
-    const size_t together = rows <= VEC_BLOCK_ROWS && VEC_BLOCK_ROWS <= 2 ? 4 / rows : 1;
+    /* Channels whose weights are loaded together, where all blocks have few rows. */
+    const size_t together = VEC_BLOCK_ROWS_LONG <= 2 ? 4 / rows : 1;
     vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS];
     VEC_UNROLL
     for (size_t row = 0; row < rows; row++) {
