@@ -95,56 +95,65 @@ VEC_INLINE void direct_store(float *p, vec a, bool whole, size_t n) {
         vec_store_part(p, a, n);
 }
 
-/* The planes of n pixels of one row, in every channel: to[plane * pitch + pixel]; `from` is what the first pixel reads
- * first in the first channel. */
-VEC_INLINE void direct_gather_pixels(const convpool_shape *s, bool pool, bool whole, size_t n, const float *from,
-                                     float *to, size_t pitch) {
-    size_t width = s->width, in_plane = s->height * width; /* the compiler takes a vector's store to change *s */
-    for (size_t c = s->channels; c > 0; c--, from += in_plane, to += direct_plane_count(pool) * pitch) {
-        if (pool) {
-            VEC_UNROLL
-            for (size_t i = 0; i < 3; i++) {
-                const float *x = from + i * width;
-                float *plane = to + 3 * i * pitch;
-                vec middle, right;
-                vec left = direct_load_even_odd(x, whole, n, &middle);
-                direct_load_even_odd(x + 1, whole, n, &right); /* the even ones from x + 2 on would reach too far */
-                direct_store(plane, left, whole, n);
-                direct_store(plane + pitch, middle, whole, n);
-                direct_store(plane + 2 * pitch, right, whole, n);
-            }
-        } else {
-            VEC_UNROLL
-            for (size_t uv = 0; uv < 4; uv++) {
-                vec x = direct_load(from + uv / 2 * width + uv % 2, whole, n);
-                direct_store(to + uv * pitch, x, whole, n);
-            }
+/* What may be done with the values of a vector of windows, by position, before they are stored as planes. */
+typedef void direct_transform(vec window[9]);
+
+/* Where planes go: floats from one plane of a channel to the next, and from one channel to the next. */
+typedef struct direct_pitch {
+    size_t plane, channel;
+} direct_pitch;
+
+/* The planes of n pixels of one row in one channel; `from` is what the first pixel reads first. */
+VEC_INLINE void direct_gather_pixels(bool pool, direct_transform *transform, bool whole, size_t n, const float *from,
+                                     size_t width, float *to, size_t pitch) {
+    vec window[9];
+    if (pool) {
+        VEC_UNROLL
+        for (size_t i = 0; i < 3; i++) {
+            const float *x = from + i * width;
+            window[3 * i] = direct_load_even_odd(x, whole, n, &window[3 * i + 1]);
+            if (whole)
+                window[3 * i + 2] = vec_shift_in(window[3 * i], x + 2 * vec_lanes);
+            else /* the even ones from x + 2 on would reach too far */
+                vec_load_even_odd_part(x + 1, n, &window[3 * i + 2]);
         }
+        if (transform != NULL) transform(window);
+    } else {
+        VEC_UNROLL
+        for (size_t uv = 0; uv < 4; uv++)
+            window[uv] = direct_load(from + uv / 2 * width + uv % 2, whole, n);
     }
+    VEC_UNROLL
+    for (size_t i = 0; i < direct_plane_count(pool); i++)
+        direct_store(to + i * pitch, window[i], whole, n);
 }
 
-/* Fills planes[c][position][pitch] for output pixels [first, first + count), and with zeros up to a multiple of the
- * step. */
-VEC_INLINE void direct_gather(const convpool_shape *s, bool pool, const float *input, size_t first, size_t count,
-                              float *planes, size_t pitch) {
-    size_t row = first / s->out_width, column = first % s->out_width, stride = pool ? 2 : 1;
-    for (size_t done = 0, n; done < count; done += n, row++, column = 0) {
-        n = direct_min(count - done, s->out_width - column);
-        const float *from = input + stride * (row * s->width + column);
-        float *to = planes + done;
-        if (n < vec_lanes)
-            direct_gather_pixels(s, pool, false, n, from, to, pitch);
-        else
-            for (size_t i = 0; i < n; i += vec_lanes) {
-                size_t at = direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-                direct_gather_pixels(s, pool, true, vec_lanes, from + stride * at, to + at, pitch);
-            }
-    }
-    size_t padded = direct_round_up(count, direct_step(pool));
-    if (count < padded)
-        for (size_t plane = 0; plane < direct_plane_count(pool) * s->channels; plane++)
+/* Fills the planes of output pixels [first, first + count), and with zeros up to a multiple of the step. */
+VEC_INLINE void direct_gather(const convpool_shape *s, bool pool, direct_transform *transform, const float *input,
+                              size_t first, size_t count, float *planes, direct_pitch pitch) {
+    size_t first_row = first / s->out_width, first_column = first % s->out_width, stride = pool ? 2 : 1;
+    size_t padded = direct_round_up(count, direct_step(pool)), width = s->width, out_width = s->out_width;
+    size_t in_plane = s->height * width;
+    input += stride * (first_row * width);
+    for (size_t c = s->channels; c > 0; c--, input += in_plane, planes += pitch.channel) {
+        const float *row = input;
+        for (size_t done = 0, column = first_column, n; done < count; done += n, row += stride * width, column = 0) {
+            n = direct_min(count - done, out_width - column);
+            const float *from = row + stride * column;
+            float *to = planes + done;
+            if (n < vec_lanes)
+                direct_gather_pixels(pool, transform, false, n, from, width, to, pitch.plane);
+            else
+                for (size_t i = 0; i < n; i += vec_lanes) {
+                    size_t at = direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
+                    direct_gather_pixels(pool, transform, true, vec_lanes, from + stride * at, width, to + at,
+                                         pitch.plane);
+                }
+        }
+        for (size_t plane = 0; plane < direct_plane_count(pool); plane++)
             for (size_t i = count; i < padded; i++)
-                planes[plane * pitch + i] = 0;
+                planes[plane * pitch.plane + i] = 0;
+    }
 }
 
 /* A tile of output pixels: its planes, and where its results go. */
@@ -267,10 +276,11 @@ static void direct_run(const convpool_shape *s, const void *packed, const float 
             .pool = s->pool,
             .relu = s->relu,
         };
+        direct_pitch pitch = {most, direct_plane_count(s->pool) * most};
         if (s->pool)
-            direct_gather(s, true, input, first, t.count, planes, t.pitch);
+            direct_gather(s, true, NULL, input, first, t.count, planes, pitch);
         else
-            direct_gather(s, false, input, first, t.count, planes, t.pitch);
+            direct_gather(s, false, NULL, input, first, t.count, planes, pitch);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
             rows = direct_min(direct_rows, s->out_channels - o);
             direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);

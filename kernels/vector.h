@@ -10,6 +10,8 @@
  *                               macros, as measured best for a matrix product: how many vectors of inputs its inner
  *                               loop takes at a time, with how many rows of weights, and how many columns of inputs
  *                               are kept at hand, where its sums are short or long
+ *   VEC_FUSE_CHANNELS           a macro: up to how many input channels the products of pooling windows are best turned
+ *                               into outputs in registers
  *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
@@ -31,6 +33,7 @@
  *                               stores those at odd places
  *   vec_load_even_odd_part(p, n, &odd)
  *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
+ *   vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
  *                               every lane n what is at offsets[n] + k

@@ -15,6 +15,7 @@ enum { vec_lanes = 8 };
 #define VEC_BLOCK_ROWS_LONG 6
 #define VEC_BLOCK_SLOTS 64
 #define VEC_BLOCK_SLOTS_LONG 32
+#define VEC_FUSE_CHANNELS 32
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
@@ -74,6 +75,11 @@ VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     vec b = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4)), _mm_loadu_ps(p + 12), 1);
     *odd = _mm256_shuffle_ps(a, b, 0xdd);
     return _mm256_shuffle_ps(a, b, 0x88);
+}
+
+VEC_INLINE vec vec_shift_in(vec a, const float *p) {
+    __m256i from_4 = _mm256_castps_si256(_mm256_permute2f128_ps(a, vec_splat(p), 0x21));
+    return _mm256_castsi256_ps(_mm256_alignr_epi8(from_4, _mm256_castps_si256(a), 4));
 }
 
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {

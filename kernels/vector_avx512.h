@@ -14,6 +14,7 @@ enum { vec_lanes = 16 };
 #define VEC_BLOCK_ROWS_LONG 6
 #define VEC_BLOCK_SLOTS 64
 #define VEC_BLOCK_SLOTS_LONG 64
+#define VEC_FUSE_CHANNELS 32
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }
@@ -54,6 +55,10 @@ VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     return vec_even_odd(vec_load(p), vec_load(p + vec_lanes), odd);
 }
+VEC_INLINE vec vec_shift_in(vec a, const float *p) {
+    return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(vec_splat(p)), _mm512_castps_si512(a), 1));
+}
+
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 8 ? 2 * n : 16;
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);

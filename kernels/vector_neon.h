@@ -14,6 +14,7 @@ enum { vec_lanes = 4 };
 #define VEC_BLOCK_ROWS_LONG 6
 #define VEC_BLOCK_SLOTS 32
 #define VEC_BLOCK_SLOTS_LONG 32
+#define VEC_FUSE_CHANNELS 32
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }
@@ -68,6 +69,8 @@ VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     *odd = pair.val[1];
     return pair.val[0];
 }
+VEC_INLINE vec vec_shift_in(vec a, const float *p) { return vextq_f32(a, vec_splat(p), 1); }
+
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 2 ? 2 * n : 4;
     vec a = vec_load_part(p, low), b = vec_load_part(p + low, 2 * n - low);

@@ -18,6 +18,7 @@ enum { vec_lanes = 1 };
 #define VEC_BLOCK_ROWS_LONG 2
 #define VEC_BLOCK_SLOTS 24
 #define VEC_BLOCK_SLOTS_LONG 16
+#define VEC_FUSE_CHANNELS 8
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }
@@ -54,6 +55,11 @@ VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     *odd = p[1];
     return p[0];
 }
+VEC_INLINE vec vec_shift_in(vec a, const float *p) {
+    (void)a;
+    return *p;
+}
+
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     if (n != 0) return vec_load_even_odd(p, odd);
     *odd = 0;

@@ -19,6 +19,7 @@ enum { vec_lanes = 4 };
 #define VEC_BLOCK_ROWS_LONG 2
 #define VEC_BLOCK_SLOTS 48
 #define VEC_BLOCK_SLOTS_LONG 24
+#define VEC_FUSE_CHANNELS 8
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }
@@ -91,6 +92,11 @@ VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     return vec_even_odd(vec_load(p), vec_load(p + vec_lanes), odd);
 }
+VEC_INLINE vec vec_shift_in(vec a, const float *p) {
+    a = _mm_move_ss(a, _mm_load_ss(p));
+    return _mm_shuffle_ps(a, a, 0x39);
+}
+
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 2 ? 2 * n : 4;
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);

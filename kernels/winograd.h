@@ -46,19 +46,16 @@ enum {
     winograd_chunk_most = 12,    /* output channels whose products are kept at a time */
     winograd_long = 48,          /* input channels from which on a sum counts as long */
     winograd_inputs = 16 * 1024, /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
-    winograd_pad = 16,           /* floats between planes, so that they do not all meet in one set of a cache */
+    winograd_windows_bytes = 18 * 1024, /* of transformed windows whose products are fused, of all channels */
+    winograd_pad = 16,                  /* floats between planes, so that they do not all meet in one set of a cache */
     winograd_m_plane = winograd_chunk_most * winograd_slots_most + winograd_pad, /* a position's products */
-    winograd_quad = vec_lanes < 4 ? vec_lanes : 4,                /* lanes whose outputs vec_store_3 keeps together */
+    winograd_quad = vec_lanes < 4 ? vec_lanes : 4, /* lanes whose outputs vec_store_3 keeps together */
+    winograd_fused_rows = VEC_REGISTERS >= 32   ? 4
+                          : VEC_REGISTERS >= 16 ? 2
+                                                : 1,              /* three sums each, and */
+    winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,            /* vectors */
     winograd_pixels_most = 3 * (winograd_slots_most + vec_lanes), /* of a block, in one row of its units */
 };
-
-/* Output channels a block of the matrix product, and tiles a block, at most. */
-VEC_INLINE size_t winograd_rows(const convpool_shape *s) {
-    return s->channels >= winograd_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
-}
-VEC_INLINE size_t winograd_slots(const convpool_shape *s) {
-    return s->channels >= winograd_long ? VEC_BLOCK_SLOTS_LONG : VEC_BLOCK_SLOTS;
-}
 
 /* How a layer is cut up. A unit is what a lane of the output stage has: the tile or tiles whose outputs are a square of
  * whole output pixels. Units are numbered row by row through the image; a block is some of them, in order. Rows of
@@ -70,7 +67,8 @@ typedef struct winograd_plan {
     size_t conv_height, conv_width; /* the convolution's outputs that count */
     size_t unit_rows, unit_columns; /* in the image */
     size_t units, slots;            /* in a block, at most: tiles, in whole vectors */
-    size_t chunk;                   /* output channels */
+    bool fused;                     /* products are turned into outputs while they are in registers */
+    size_t rows, chunk;             /* output channels a block of the matrix product, at most, and a chunk */
     size_t v_plane;                 /* floats from one position's transformed inputs to the next's */
 } winograd_plan;
 
@@ -88,11 +86,19 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
-    size_t tiles = p.across * p.across;
-    size_t even = winograd_even(p.unit_rows * p.unit_columns, winograd_slots(s) / tiles);
+    bool is_long = s->channels >= winograd_long;
+    size_t tiles = p.across * p.across, slots_most = is_long ? VEC_BLOCK_SLOTS_LONG : VEC_BLOCK_SLOTS;
+    p.fused = tile == 2 && s->pool && s->channels <= VEC_FUSE_CHANNELS;
+    p.rows = p.fused ? winograd_fused_rows : is_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
+    if (p.fused) { /* in whole groups of vectors */
+        size_t group = winograd_fused_vecs * vec_lanes,
+               fit = winograd_windows_bytes / (9 * sizeof(float)) / s->channels;
+        slots_most = fit < group ? group : direct_min(slots_most, fit / group * group);
+    }
+    size_t even = winograd_even(p.unit_rows * p.unit_columns, slots_most / tiles);
     p.units = direct_round_up(even, vec_lanes > tiles ? vec_lanes / tiles : 1);
     p.slots = direct_round_up(p.units * tiles, vec_lanes);
-    size_t pair = 2 * winograd_rows(s); /* of blocks */
+    size_t pair = 2 * p.rows; /* of blocks */
     p.chunk = direct_min(s->out_channels, winograd_chunk_most / pair * pair);
     p.v_plane = s->channels * p.slots + winograd_pad;
     return p;
@@ -103,13 +109,14 @@ typedef struct winograd_split {
     size_t rows, blocks, left;
 } winograd_split;
 
-VEC_INLINE winograd_split winograd_split_rows(const convpool_shape *s, size_t rows) {
-    size_t most = winograd_even(rows, winograd_rows(s));
+VEC_INLINE winograd_split winograd_split_rows(const winograd_plan *p, size_t rows) {
+    size_t most = winograd_even(rows, p->rows);
     return (winograd_split){most, rows / most, rows % most};
 }
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per chunk of output channels
- * [position][block of the matrix product][c][channel of the block]. ---- */
+ * [position][block of the matrix product][c][channel of the block] or, where products are fused with what follows,
+ * [block][column of positions][c][row of positions][channel of the block]. ---- */
 
 enum { winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
 
@@ -132,20 +139,23 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
     winograd_plan p = winograd_make_plan(s, tile);
     for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.positions * s->channels * rows) {
         rows = direct_min(p.chunk, s->out_channels - o);
-        winograd_split split = winograd_split_rows(s, rows);
+        winograd_split split = winograd_split_rows(&p, rows);
         for (size_t row = 0; row < rows; row++) {
             size_t done = row / split.rows * split.rows, block = direct_min(split.rows, rows - done);
             for (size_t c = 0; c < s->channels; c++) {
                 convpool_winograd_filter(tile, weights + ((o + row) * s->channels + c) * 4, s->flip, filter);
-                for (size_t t = 0; t < p.positions; t++)
-                    to[t * s->channels * rows + done * s->channels + c * block + row - done] = filter[t];
+                for (size_t t = 0; t < p.positions; t++) {
+                    size_t of_block = p.fused ? ((t % 3 * s->channels + c) * 3 + t / 3) * block : c * block;
+                    size_t before = p.fused ? done * s->channels * 9 : (t * rows + done) * s->channels;
+                    to[before + of_block + row - done] = filter[t];
+                }
             }
         }
     }
 }
 
-/* ---- Scratch: the transformed inputs of a block, [position][c][slot], and its products with a chunk of output
- * channels, [position][channel][slot]; or what `direct` needs for a row of tiles. ---- */
+/* ---- Scratch: the transformed inputs of a block, [position][c][slot] (fused: [c][position][slot]), and its products
+ * with a chunk of output channels, [position][channel][slot]; or what `direct` needs for a row of tiles. ---- */
 
 static size_t winograd_v_floats(const winograd_plan *p) {
     return direct_round_up(p->positions * p->v_plane, CONVPOOL_ALIGNMENT / sizeof(float));
@@ -212,12 +222,21 @@ static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *
     return false;
 }
 
-/* The same of a row of units, as a bit for each row of its tiles. That all is well, as it nearly always is, is shown
- * quickly: by a sum of squares below the square of the limit, whatever its rounding. */
+/* The same of a row of units, as a bit for each row of its tiles. */
 static unsigned winograd_large_rows(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                     size_t unit_row) {
-    size_t first = unit_row * p->across * p->tile;
-    size_t rows = direct_min(p->across * p->tile, p->conv_height - first) + 1, count = rows * s->width;
+    unsigned large = 0;
+    for (size_t i = 0; i < p->across; i++)
+        if (winograd_row_is_large(s, p, input, limit, unit_row * p->across + i)) large |= 1U << i;
+    return large;
+}
+
+/* Whether rows of units may have such inputs. That all is well, as it nearly always is, is shown quickly: by a sum of
+ * squares below the square of the limit, whatever its rounding. */
+static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
+                                  size_t first_row, size_t end_row) {
+    size_t first = first_row * p->across * p->tile, last = direct_min(end_row * p->across * p->tile, p->conv_height);
+    size_t count = (last + 1 - first) * s->width;
     vec sum[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
     for (size_t c = 0; c < s->channels; c++) {
         const float *x = input + (c * s->height + first) * s->width;
@@ -239,17 +258,13 @@ static unsigned winograd_large_rows(const convpool_shape *s, const winograd_plan
     vec_store(lanes, vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
     for (size_t n = 0; n < vec_lanes; n++)
         total += lanes[n];
-    if ((double)total < (double)limit * (double)limit && total <= FLT_MAX) return 0;
-    unsigned large = 0;
-    for (size_t i = 0; i < p->across; i++)
-        if (winograd_row_is_large(s, p, input, limit, unit_row * p->across + i)) large |= 1U << i;
-    return large;
+    return !((double)total < (double)limit * (double)limit && total <= FLT_MAX);
 }
 
 /* ---- Input ---- */
 
 /* F(m, 2) of four numbers or, where the tile is 2, three: to[k]. */
-VEC_INLINE void winograd_forward(size_t tile, const vec d[4], vec to[4]) {
+VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *to) {
     if (tile == 2) {
         to[0] = vec_sub(d[0], d[1]);
         to[1] = d[1];
@@ -290,6 +305,26 @@ VEC_INLINE void winograd_transform(size_t tile, const float *from, const size_t 
             vec_store(to + j * stride, row[j]);
         to += (tile + 1) * stride;
         VEC_FORGET(to); /* else GCC keeps all the addresses, on the stack */
+    }
+}
+
+/* The same of a vector of windows, by position: pooled, a tile of F(2, 2) is a pooling window. */
+VEC_INLINE void winograd_transform_windows(vec window[9]) {
+    VEC_UNROLL
+    for (size_t j = 0; j < 3; j++) {
+        vec column[3];
+        winograd_forward(2, (vec[]){window[j], window[3 + j], window[6 + j]}, column);
+        VEC_UNROLL
+        for (size_t i = 0; i < 3; i++)
+            window[3 * i + j] = column[i];
+    }
+    VEC_UNROLL
+    for (size_t i = 0; i < 3; i++) {
+        vec row[3];
+        winograd_forward(2, window + 3 * i, row);
+        VEC_UNROLL
+        for (size_t j = 0; j < 3; j++)
+            window[3 * i + j] = row[j];
     }
 }
 
@@ -342,6 +377,14 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
     }
 WINOGRAD_TRANSFORM(2)
 WINOGRAD_TRANSFORM(3)
+
+/* The windows of a run of pixels. Not inlined, for the sake of its registers. */
+static __attribute__((noinline)) void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p,
+                                                                size_t first, size_t count, const float *input,
+                                                                float *v) {
+    direct_gather(s, true, winograd_transform_windows, input, first, count, v,
+                  p->fused ? (direct_pitch){p->slots, 9 * p->slots} : (direct_pitch){p->v_plane, p->slots});
+}
 
 /* ---- Products ---- */
 
@@ -458,7 +501,7 @@ static winograd_panel_function *const winograd_panels[VEC_BLOCK_ROWS_LONG][VEC_B
 /* The products of a block of slots with a chunk of output channels, whose weights are u[position][block][c][row]. */
 static void winograd_products(const convpool_shape *s, const winograd_plan *p, const float *v, size_t slots,
                               const float *weights, size_t rows, float *m) {
-    winograd_split split = winograd_split_rows(s, rows);
+    winograd_split split = winograd_split_rows(p, rows);
     size_t channels_most =
         winograd_even(s->channels, direct_min(s->channels, winograd_inputs / sizeof(float) / p->slots));
     size_t all = slots / vec_lanes, vecs_most = winograd_even(all, VEC_BLOCK_VECS), vecs_left = all % vecs_most;
@@ -565,8 +608,7 @@ VEC_INLINE void winograd_output(size_t tile, bool pool, const convpool_shape *s,
             winograd_inverse(2, 1, m + i, NULL, lower);
             vec largest = vec_max(vec_max(upper[0], upper[1]), vec_max(lower[0], lower[1]));
             /* Units are pixels, so all a block's are side by side. */
-            direct_store(output + b->runs[0].to + i, winograd_finish(largest, c, relu), units - i >= vec_lanes,
-                         units - i);
+            direct_store(output + b->to[0] + i, winograd_finish(largest, c, relu), units - i >= vec_lanes, units - i);
         } else if (tile == 2) {
             VEC_UNROLL
             for (size_t row = 0; row < 2; row++) {
@@ -620,6 +662,148 @@ WINOGRAD_OUTPUT(3, 1)
 static winograd_output_function *const winograd_outputs[2][2] = {{winograd_output_2_0, winograd_output_2_1},
                                                                  {winograd_output_3_0, winograd_output_3_1}};
 
+/* ---- Windows whose products are turned into pooled outputs while they are in registers, a column of positions at a
+ * time: for sums so short that products could not be kept as quickly as they come ---- */
+
+typedef struct winograd_windows {
+    const float *u, *v, *bias;
+    float *output; /* of the first window, in the first output channel */
+    size_t count, blocks, channels;
+    size_t pitch, out_plane; /* floats from one position's transformed inputs to the next's, and between channels */
+    bool relu;
+} winograd_windows;
+
+/* u[k] in every lane, of `count` that can be read. */
+VEC_INLINE vec winograd_splat(const float *u, size_t count, size_t k) {
+    if (count < 4) return vec_splat(u + k);
+    size_t from = direct_min(k / 4 * 4, count - 4);
+    return vec_splat_of_4(u + from, k - from);
+}
+
+/* `rows` output channels of `vecs` vectors of windows. */
+VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, const winograd_windows *a, const float *u,
+                                    const float *inputs, const float *bias, float *output, size_t count) {
+    vec z[2][winograd_fused_rows][winograd_fused_vecs], largest[winograd_fused_rows][winograd_fused_vecs];
+    VEC_UNROLL
+    for (size_t j = 0; j < 3; j++) {
+        vec sum[3][winograd_fused_rows][winograd_fused_vecs];
+        VEC_UNROLL
+        for (size_t i = 0; i < 3; i++) {
+            VEC_UNROLL
+            for (size_t row = 0; row < rows; row++) {
+                VEC_UNROLL
+                for (size_t n = 0; n < vecs; n++)
+                    sum[i][row][n] = vec_zero();
+            }
+        }
+        size_t down = 3 * a->pitch;
+        const float *v = inputs + j * a->pitch;
+        for (size_t c = a->channels; c > 0; c--, u += 3 * rows, v += 3 * down) {
+            VEC_UNROLL
+            for (size_t i = 0; i < 3; i++) {
+                vec weight[winograd_fused_rows];
+                VEC_UNROLL
+                for (size_t row = 0; row < rows; row++)
+                    weight[row] = winograd_splat(u, 3 * rows, i * rows + row);
+                VEC_UNROLL
+                for (size_t n = 0; n < vecs; n++) {
+                    vec input = vec_load_aligned(v + i * down + n * vec_lanes);
+                    VEC_KEEP(input); /* else GCC loads it once for each row */
+                    VEC_UNROLL
+                    for (size_t row = 0; row < rows; row++)
+                        sum[i][row][n] = vec_mul_add(input, weight[row], sum[i][row][n]);
+                }
+            }
+        }
+        VEC_UNROLL
+        for (size_t row = 0; row < rows; row++) {
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++) {
+                vec upper = vec_add(sum[0][row][n], sum[1][row][n]), lower = vec_add(sum[1][row][n], sum[2][row][n]);
+                if (j > 0) {
+                    vec y = vec_max(vec_add(z[0][row][n], upper), vec_add(z[1][row][n], lower));
+                    largest[row][n] = j == 1 ? y : vec_max(largest[row][n], y);
+                }
+                z[0][row][n] = upper;
+                z[1][row][n] = lower;
+            }
+        }
+    }
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++, output += a->out_plane) {
+        vec b = vec_splat(bias + row);
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            if (n * vec_lanes < count)
+                direct_store(output + n * vec_lanes, winograd_finish(largest[row][n], b, a->relu),
+                             count - n * vec_lanes >= vec_lanes, count - n * vec_lanes);
+    }
+}
+
+VEC_INLINE void winograd_fuse(size_t rows, const winograd_windows *a) {
+    const float *u = a->u, *bias = a->bias;
+    float *output = a->output;
+    for (size_t blocks = a->blocks; blocks > 0;
+         blocks--, u += 9 * a->channels * rows, bias += rows, output += rows * a->out_plane) {
+        size_t i = 0;
+        for (; i + vec_lanes < a->count; i += winograd_fused_vecs * vec_lanes)
+            winograd_fuse_block(rows, winograd_fused_vecs, a, u, a->v + i, bias, output + i, a->count - i);
+        if (i < a->count) winograd_fuse_block(rows, 1, a, u, a->v + i, bias, output + i, a->count - i);
+    }
+}
+
+typedef void winograd_fuse_function(const winograd_windows *a);
+#define WINOGRAD_FUSE(rows) \
+    static void winograd_fuse_##rows(const winograd_windows *a) { winograd_fuse(rows, a); }
+WINOGRAD_FUSE(1)
+#if VEC_REGISTERS >= 16
+WINOGRAD_FUSE(2)
+#endif
+#if VEC_REGISTERS >= 32
+WINOGRAD_FUSE(3)
+WINOGRAD_FUSE(4)
+#endif
+static winograd_fuse_function *const winograd_fuses[winograd_fused_rows] = {
+    winograd_fuse_1,
+#if VEC_REGISTERS >= 16
+    winograd_fuse_2,
+#endif
+#if VEC_REGISTERS >= 32
+    winograd_fuse_3,
+    winograd_fuse_4,
+#endif
+};
+
+/* The outputs of a block in a chunk of output channels. */
+static void winograd_fuse_chunk(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
+                                const float *v, const float *weights, const float *bias, size_t rows, float *output) {
+    winograd_split split = winograd_split_rows(p, rows);
+    size_t out_plane = s->out_height * s->out_width, done = split.blocks * split.rows;
+    winograd_windows a = {
+        .u = weights,
+        .v = v,
+        .bias = bias,
+        .output = output + b->to[0],
+        .count = b->units,
+        .blocks = split.blocks,
+        .channels = s->channels,
+        .pitch = p->slots,
+        .out_plane = out_plane,
+        .relu = s->relu,
+    };
+    winograd_fuses[split.rows - 1](&a);
+    if (split.left > 0) {
+        a.u += 9 * s->channels * done;
+        a.bias += done;
+        a.output += done * out_plane;
+        a.blocks = 1;
+        winograd_fuses[split.left - 1](&a);
+    }
+    for (size_t i = 0; b->direct && i < b->units; i++)
+        for (size_t row = 0; row < rows && b->rows[i] == 0; row++)
+            output[row * out_plane + b->to[0] + i] = s->relu ? 0 : -INFINITY;
+}
+
 /* ---- A row of tiles computed directly: its outputs are -infinity, or ReLU of it, until then ---- */
 
 static void winograd_direct_row(const convpool_shape *s, const winograd_plan *p, const float *packed,
@@ -635,7 +819,8 @@ static void winograd_direct_row(const convpool_shape *s, const winograd_plan *p,
         if (row / stride < first_row || row / stride >= end_row) continue;
         for (size_t column = 0, count; column < p->conv_width; column += count) {
             count = direct_min(most, p->conv_width - column);
-            direct_gather(&u, false, input, row * u.out_width + column, count, planes, most);
+            direct_gather(&u, false, NULL, input, row * u.out_width + column, count, planes,
+                          (direct_pitch){most, direct_plane_count(false) * most});
             direct_tile t = {.planes = planes,
                              .output = sums,
                              .channels = s->channels,
@@ -736,6 +921,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
     /* The last units' lower tiles may lie below the image: then such units make blocks of their own. */
     size_t last_row = (p.unit_rows - 1) * p.unit_columns;
     bool last_differs = p.across > 1 && (p.unit_rows - 1) * 2 * tile + tile >= p.conv_height;
+    bool windows = tile == 2 && s->pool; /* tiles are pooling windows, units single pixels, and a block a run of them */
     unsigned large = 0;
     winograd_block b = {.direct = false};
     for (size_t first = seen_rows * p.unit_columns; first < end; first += b.units) {
@@ -749,15 +935,20 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
         b.run_count = 0;
         b.in_place = p.pixels == 1 || b.units % vec_lanes == 0;
         size_t first_unit_row = first / p.unit_columns, row = first_unit_row, column = first % p.unit_columns;
+        size_t new_rows = (first + b.units - 1) / p.unit_columns + 1;
+        bool suspect = new_rows > seen_rows && winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
         for (size_t unit = 0, units; unit < b.units; unit += units) { /* row by row */
             units = direct_min(b.units - unit, p.unit_columns - column);
             if (row >= seen_rows) {
-                large = winograd_large_rows(s, &p, input, limit, row);
+                large = suspect ? winograd_large_rows(s, &p, input, limit, row) : 0;
                 b.direct |= large != 0;
                 seen_rows = row + 1;
             }
-            winograd_add_pixels(s, &p, &b, unit, units, p.pixels * row, p.pixels * column, first_row, end_row);
-            for (size_t i = 0; i * p.across < b.tiles; i++)
+            if (windows)
+                memset(b.rows + unit, large ? 0 : winograd_whole, units);
+            else
+                winograd_add_pixels(s, &p, &b, unit, units, p.pixels * row, p.pixels * column, first_row, end_row);
+            for (size_t i = 0; !windows && i * p.across < b.tiles; i++)
                 winograd_add_slots(s, &p, &b, unit + i * p.across * b.units, units, stride * p.pixels * row + i * tile,
                                    stride * p.pixels * column, large >> i & 1);
             column += units;
@@ -766,18 +957,25 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
                 row++;
             }
         }
-        for (size_t slot = b.tiles * b.units; slot < b.slots; slot++) { /* whatever does no harm */
+        b.to[0] = windows ? first : b.to[0];
+        for (size_t slot = b.tiles * b.units; !windows && slot < b.slots; slot++) { /* whatever does no harm */
             b.from[slot] = b.from[0];
             b.rows[slot] = b.rows[0];
             b.columns[slot] = b.columns[0];
         }
-        if (tile == 2)
+        if (windows)
+            winograd_transform_pixels(s, &p, first, b.units, input, v);
+        else if (tile == 2)
             winograd_transform_block_2(s, &p, &b, input, v);
         else
             winograd_transform_block_3(s, &p, &b, input, v);
         const float *u = weights;
         for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.positions * s->channels * rows) {
             rows = direct_min(p.chunk, s->out_channels - o);
+            if (p.fused) {
+                winograd_fuse_chunk(s, &p, &b, v, u, direct_packed + o, rows, output + o * out_plane);
+                continue;
+            }
             winograd_products(s, &p, v, b.slots, u, rows, m);
             if (b.direct) winograd_forbid(&p, &b, rows, m);
             for (size_t k = 0; k < rows; k++)
