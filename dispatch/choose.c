@@ -19,9 +19,9 @@ const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
 /* The algorithm for a shape, by one rule for all ISAs, so that their results agree: that which costs the least, in
  * multiplications. Tiles of t x t convolution outputs take so many for each pair of channels, and their transforms
- * as long as so many for each input and each output channel; the latter were fitted to measured times of 630 layers. Of
- * few input channels it must take one side: of three, direct is a fourth faster than the others with avx2, and a sixth
- * slower with sse2. */
+ * as long as so many for each input and each output channel; the latter were fitted to measured times of hundreds of
+ * layers. Of one input channel it must take one side: direct is a fourth faster than the others with avx2, and a tenth
+ * slower with scalar. */
 static const char *preferred_algorithm(const convpool_shape *s) {
     static const struct {
         const char *name;
@@ -29,8 +29,8 @@ static const char *preferred_algorithm(const convpool_shape *s) {
         double pair, input, output[2]; /* output: without and with pooling */
     } algorithms[] = {
         {"direct", 1, 4, 6, {0, 0}},
-        {"winograd22", 2, 9, 50, {80, 35}},
-        {"winograd32", 3, 16, 80, {160, 105}},
+        {"winograd22", 2, 9, 54, {80, 14}},
+        {"winograd32", 3, 16, 85, {160, 64}},
     };
     size_t stride = s->pool ? 2 : 1, best = 0;
     double least = 0;

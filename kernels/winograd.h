@@ -69,7 +69,8 @@ typedef struct winograd_plan {
     size_t units, slots;            /* in a block, at most: tiles, in whole vectors */
     bool fused;                     /* products are turned into outputs while they are in registers */
     size_t rows, chunk;             /* output channels a block of the matrix product, at most, and a chunk */
-    size_t v_plane;                 /* floats from one position's transformed inputs to the next's */
+    direct_pitch pitch;             /* of transformed inputs, whose planes are positions */
+    bool by_pixel; /* tiles are pooling windows that can be loaded a vector at a time: a block is a run of pixels */
 } winograd_plan;
 
 /* The least number that is at most `most` and cuts `all` into as few parts. */
@@ -100,7 +101,9 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.slots = direct_round_up(p.units * tiles, vec_lanes);
     size_t pair = 2 * p.rows; /* of blocks */
     p.chunk = direct_min(s->out_channels, winograd_chunk_most / pair * pair);
-    p.v_plane = s->channels * p.slots + winograd_pad;
+    p.pitch = p.fused ? (direct_pitch){p.slots, p.positions * p.slots}
+                      : (direct_pitch){s->channels * p.slots + winograd_pad, p.slots};
+    p.by_pixel = tile == 2 && s->pool && s->out_width >= vec_lanes;
     return p;
 }
 
@@ -157,8 +160,9 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
 /* ---- Scratch: the transformed inputs of a block, [position][c][slot] (fused: [c][position][slot]), and its products
  * with a chunk of output channels, [position][channel][slot]; or what `direct` needs for a row of tiles. ---- */
 
-static size_t winograd_v_floats(const winograd_plan *p) {
-    return direct_round_up(p->positions * p->v_plane, CONVPOOL_ALIGNMENT / sizeof(float));
+static size_t winograd_v_floats(const convpool_shape *s, const winograd_plan *p) {
+    size_t floats = p->fused ? s->channels * p->pitch.channel : p->positions * p->pitch.plane;
+    return direct_round_up(floats, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
 enum { winograd_pixels_floats = 3 * winograd_pixels_most * winograd_chunk_most };
@@ -174,7 +178,7 @@ static convpool_shape winograd_unpooled(const convpool_shape *s) {
 VEC_INLINE size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     convpool_shape u = winograd_unpooled(s);
-    size_t own = (winograd_v_floats(&p) + p.positions * winograd_m_plane + winograd_pixels_floats) * sizeof(float) +
+    size_t own = (winograd_v_floats(s, &p) + p.positions * winograd_m_plane + winograd_pixels_floats) * sizeof(float) +
                  CONVPOOL_ALIGNMENT - 1;
     size_t row = direct_scratch_size(&u) + direct_rows * direct_tile_pixels(&u) * sizeof(float) + CONVPOOL_ALIGNMENT;
     size_t direct = direct_scratch_size(s), most = own > row ? own : row;
@@ -352,20 +356,21 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
     for (size_t i = 0; i < vec_lanes; i++)
         patch_offset[i] = 16 * i;
     bool whole[winograd_slots_most / vec_lanes + 1];
-    size_t width = s->width, in_plane = s->height * width, v_plane = p->v_plane, slots = b->slots, pitch = p->slots;
+    size_t width = s->width, in_plane = s->height * width, slots = b->slots;
+    direct_pitch pitch = p->pitch;
     for (size_t n = 0; n * vec_lanes < slots; n++) {
         whole[n] = true;
         for (size_t i = 0; i < vec_lanes; i++)
             whole[n] = whole[n] && b->rows[n * vec_lanes + i] == winograd_whole;
     }
-    for (size_t c = s->channels; c > 0; c--, input += in_plane, v += pitch)
+    for (size_t c = s->channels; c > 0; c--, input += in_plane, v += pitch.channel)
         for (size_t n = 0, slot = 0; slot < slots; n++, slot += vec_lanes)
             if (whole[n]) {
-                winograd_transform(tile, input, b->from + slot, width, v + slot, v_plane);
+                winograd_transform(tile, input, b->from + slot, width, v + slot, pitch.plane);
             } else {
                 winograd_copy_patches(tile + 1, input, width, b->from + slot, b->rows + slot, b->columns + slot,
                                       patches);
-                winograd_transform(tile, patches, patch_offset, 4, v + slot, v_plane);
+                winograd_transform(tile, patches, patch_offset, 4, v + slot, pitch.plane);
             }
 }
 
@@ -382,8 +387,7 @@ WINOGRAD_TRANSFORM(3)
 static __attribute__((noinline)) void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p,
                                                                 size_t first, size_t count, const float *input,
                                                                 float *v) {
-    direct_gather(s, true, winograd_transform_windows, input, first, count, v,
-                  p->fused ? (direct_pitch){p->slots, 9 * p->slots} : (direct_pitch){p->v_plane, p->slots});
+    direct_gather(s, true, winograd_transform_windows, input, first, count, v, p->pitch);
 }
 
 /* ---- Products ---- */
@@ -505,7 +509,7 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
     size_t channels_most =
         winograd_even(s->channels, direct_min(s->channels, winograd_inputs / sizeof(float) / p->slots));
     size_t all = slots / vec_lanes, vecs_most = winograd_even(all, VEC_BLOCK_VECS), vecs_left = all % vecs_most;
-    winograd_operands a = {.positions = p->positions, .v_position = p->v_plane, .v_channel = p->slots};
+    winograd_operands a = {.positions = p->positions, .v_position = p->pitch.plane, .v_channel = p->pitch.channel};
     a.u_position = s->channels * rows;
     for (size_t c = 0; c < s->channels; c += a.channels) {
         a.channels = direct_min(channels_most, s->channels - c);
@@ -787,7 +791,7 @@ static void winograd_fuse_chunk(const convpool_shape *s, const winograd_plan *p,
         .count = b->units,
         .blocks = split.blocks,
         .channels = s->channels,
-        .pitch = p->slots,
+        .pitch = p->pitch.plane,
         .out_plane = out_plane,
         .relu = s->relu,
     };
@@ -915,13 +919,13 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
     winograd_plan p = winograd_make_plan(s, tile);
     uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
     float *v = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
-    float *m = v + winograd_v_floats(&p), *pixels = m + p.positions * winograd_m_plane;
+    float *m = v + winograd_v_floats(s, &p), *pixels = m + p.positions * winograd_m_plane;
     size_t stride = s->pool ? 2 : 1, out_plane = s->out_height * s->out_width, end_row = first_row + row_count;
     size_t seen_rows = first_row / p.pixels, end = (end_row + p.pixels - 1) / p.pixels * p.unit_columns;
     /* The last units' lower tiles may lie below the image: then such units make blocks of their own. */
     size_t last_row = (p.unit_rows - 1) * p.unit_columns;
     bool last_differs = p.across > 1 && (p.unit_rows - 1) * 2 * tile + tile >= p.conv_height;
-    bool windows = tile == 2 && s->pool; /* tiles are pooling windows, units single pixels, and a block a run of them */
+    bool by_pixel = p.by_pixel;
     unsigned large = 0;
     winograd_block b = {.direct = false};
     for (size_t first = seen_rows * p.unit_columns; first < end; first += b.units) {
@@ -944,11 +948,11 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
                 b.direct |= large != 0;
                 seen_rows = row + 1;
             }
-            if (windows)
+            if (by_pixel)
                 memset(b.rows + unit, large ? 0 : winograd_whole, units);
             else
                 winograd_add_pixels(s, &p, &b, unit, units, p.pixels * row, p.pixels * column, first_row, end_row);
-            for (size_t i = 0; !windows && i * p.across < b.tiles; i++)
+            for (size_t i = 0; !by_pixel && i * p.across < b.tiles; i++)
                 winograd_add_slots(s, &p, &b, unit + i * p.across * b.units, units, stride * p.pixels * row + i * tile,
                                    stride * p.pixels * column, large >> i & 1);
             column += units;
@@ -957,13 +961,13 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
                 row++;
             }
         }
-        b.to[0] = windows ? first : b.to[0];
-        for (size_t slot = b.tiles * b.units; !windows && slot < b.slots; slot++) { /* whatever does no harm */
+        if (by_pixel) b.to[0] = first;
+        for (size_t slot = b.tiles * b.units; !by_pixel && slot < b.slots; slot++) { /* whatever does no harm */
             b.from[slot] = b.from[0];
             b.rows[slot] = b.rows[0];
             b.columns[slot] = b.columns[0];
         }
-        if (windows)
+        if (by_pixel)
             winograd_transform_pixels(s, &p, first, b.units, input, v);
         else if (tile == 2)
             winograd_transform_block_2(s, &p, &b, input, v);

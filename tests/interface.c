@@ -283,7 +283,7 @@ void check_choice_algorithm_by_shape(void) {
         const char *algorithm;
     } rows[] = {
         {16, 25, 25, 32, true, "winograd32"},      {1, 53, 53, 16, true, "direct"},
-        {3, 225, 225, 32, true, "direct"},         {8, 40, 40, 16, true, "winograd22"},
+        {3, 225, 225, 32, true, "winograd22"},     {8, 40, 40, 16, true, "winograd22"},
         {32, 13, 13, 64, true, "winograd32"},      {64, 57, 57, 64, true, "winograd32"},
         {64, 113, 113, 128, true, "winograd32"},   {128, 29, 29, 256, true, "winograd32"},
         {512, 9, 9, 512, true, "winograd22"},      {16, 5, 2001, 32, true, "winograd22"},
