@@ -194,7 +194,8 @@ VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const fl
                 vec weight[direct_rows];
                 VEC_UNROLL
                 for (int row = 0; row < rows; row++)
-                    weight[row] = vec_splat(weights++);
+                    weight[row] = rows == 4 ? vec_splat_of_4(weights, (size_t)row) : vec_splat(weights + row);
+                weights += rows;
                 /* Else GCC keeps inputs from one position to the next, and spills sums. */
                 VEC_UNROLL
                 for (size_t i = 0; i < 3; i++)

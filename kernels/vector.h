@@ -69,6 +69,14 @@
 #define VEC_KEEP(a) __asm__ volatile("" : "+f"(a))
 #endif
 
+/* Makes the compiler load a vector once: where instructions can take an operand from memory, GCC has each of those that
+ * use it load it again. */
+#ifdef __SSE__
+#define VEC_LOAD_ONCE(a) VEC_KEEP(a)
+#else
+#define VEC_LOAD_ONCE(a) ((void)(a))
+#endif
+
 /* Makes the compiler forget what it knows of a pointer, so that it loads again what it points to. */
 #define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
 

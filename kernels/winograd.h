@@ -376,8 +376,8 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
 
 /* As functions of their own, for the sake of their registers. */
 #define WINOGRAD_TRANSFORM(tile) \
-    static void winograd_transform_block_##tile(const convpool_shape *s, const winograd_plan *p, \
-                                                const winograd_block *b, const float *input, float *v) { \
+    static __attribute__((noinline)) void winograd_transform_block_##tile( \
+        const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
         winograd_transform_block(s, p, tile, b, input, v); \
     }
 WINOGRAD_TRANSFORM(2)
@@ -712,7 +712,7 @@ VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, const winograd_win
                 VEC_UNROLL
                 for (size_t n = 0; n < vecs; n++) {
                     vec input = vec_load_aligned(v + i * down + n * vec_lanes);
-                    VEC_KEEP(input); /* else GCC loads it once for each row */
+                    VEC_LOAD_ONCE(input);
                     VEC_UNROLL
                     for (size_t row = 0; row < rows; row++)
                         sum[i][row][n] = vec_mul_add(input, weight[row], sum[i][row][n]);
