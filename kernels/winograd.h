@@ -413,6 +413,7 @@ VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++) {
             vec input = vec_load_aligned(v + n * vec_lanes);
+            VEC_LOAD_ONCE(input);
             VEC_UNROLL
             for (size_t row = 0; row < rows; row++)
                 sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
