@@ -114,7 +114,9 @@ typedef struct convpool_layer convpool_layer;
  * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
  * convpool_layer_create() accepts. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
-    ((size_t)1024 + ((size_t)(out_channels) + 15) * (80 * (size_t)(in_channels) + 4))
+    ((size_t)1024 + ((size_t)(out_channels) + 15) * (80 * (size_t)(in_channels) + 4) + \
+     ((size_t)(in_channels) * (size_t)(out_channels) <= 8192 ? 192 * (size_t)(in_channels) * (size_t)(out_channels) \
+                                                             : 0))
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
     ((size_t)131072 + 4608 * (size_t)(in_channels))
 

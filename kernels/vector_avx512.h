@@ -15,6 +15,7 @@ enum { vec_lanes = 16 };
 #define VEC_BLOCK_SLOTS 64
 #define VEC_BLOCK_SLOTS_LONG 64
 #define VEC_FUSE_CHANNELS 32
+#define VEC_WEIGHT_COPIES 1
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }

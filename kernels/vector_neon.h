@@ -15,6 +15,7 @@ enum { vec_lanes = 4 };
 #define VEC_BLOCK_SLOTS 32
 #define VEC_BLOCK_SLOTS_LONG 32
 #define VEC_FUSE_CHANNELS 32
+#define VEC_WEIGHT_COPIES 1
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }

@@ -19,6 +19,7 @@ enum { vec_lanes = 1 };
 #define VEC_BLOCK_SLOTS 24
 #define VEC_BLOCK_SLOTS_LONG 16
 #define VEC_FUSE_CHANNELS 8
+#define VEC_WEIGHT_COPIES 1
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }

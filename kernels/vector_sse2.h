@@ -17,9 +17,10 @@ enum { vec_lanes = 4 };
 #endif
 #define VEC_BLOCK_ROWS 2
 #define VEC_BLOCK_ROWS_LONG 2
-#define VEC_BLOCK_SLOTS 48
+#define VEC_BLOCK_SLOTS 64
 #define VEC_BLOCK_SLOTS_LONG 24
 #define VEC_FUSE_CHANNELS 8
+#define VEC_WEIGHT_COPIES vec_lanes
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }

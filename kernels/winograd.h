@@ -43,8 +43,10 @@
 enum {
     /* tiles a block at most */
     winograd_slots_most = VEC_BLOCK_SLOTS > VEC_BLOCK_SLOTS_LONG ? VEC_BLOCK_SLOTS : VEC_BLOCK_SLOTS_LONG,
-    winograd_chunk_most = 12,    /* output channels whose products are kept at a time */
-    winograd_long = 48,          /* input channels from which on a sum counts as long */
+    winograd_chunk_most = 12, /* output channels whose products are kept at a time */
+    winograd_copied_pairs =
+        8192,           /* of input and output channel, up to which weights are packed VEC_WEIGHT_COPIES times */
+    winograd_long = 48, /* input channels from which on a sum counts as long */
     winograd_inputs = 16 * 1024, /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
     winograd_windows_bytes = 18 * 1024, /* of transformed windows whose products are fused, of all channels */
     winograd_pad = 16,                  /* floats between planes, so that they do not all meet in one set of a cache */
@@ -68,6 +70,7 @@ typedef struct winograd_plan {
     size_t unit_rows, unit_columns; /* in the image */
     size_t units, slots;            /* in a block, at most: tiles, in whole vectors */
     bool fused;                     /* products are turned into outputs while they are in registers */
+    size_t copies;                  /* of each weight, side by side */
     size_t rows, chunk;             /* output channels a block of the matrix product, at most, and a chunk */
     direct_pitch pitch;             /* of transformed inputs, whose planes are positions */
     bool by_pixel; /* tiles are pooling windows that can be loaded a vector at a time: a block is a run of pixels */
@@ -87,6 +90,7 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
+    p.copies = s->channels * s->out_channels <= winograd_copied_pairs ? VEC_WEIGHT_COPIES : 1;
     bool is_long = s->channels >= winograd_long;
     size_t tiles = p.across * p.across, slots_most = is_long ? VEC_BLOCK_SLOTS_LONG : VEC_BLOCK_SLOTS;
     p.fused = tile == 2 && s->pool && s->channels <= VEC_FUSE_CHANNELS;
@@ -119,7 +123,7 @@ VEC_INLINE winograd_split winograd_split_rows(const winograd_plan *p, size_t row
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per chunk of output channels
  * [position][block of the matrix product][c][channel of the block] or, where products are fused with what follows,
- * [block][column of positions][c][row of positions][channel of the block]. ---- */
+ * [block][column of positions][c][row of positions][channel of the block]. Each weight is there p.copies times. ---- */
 
 enum { winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
 
@@ -128,7 +132,8 @@ static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
 }
 
 VEC_INLINE size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
-    size_t weights = s->out_channels * s->channels * (tile + 1) * (tile + 1);
+    winograd_plan p = winograd_make_plan(s, tile);
+    size_t weights = p.copies * p.positions * s->channels * s->out_channels;
     return (winograd_header + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
@@ -140,7 +145,7 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
     to += winograd_header + winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     winograd_plan p = winograd_make_plan(s, tile);
-    for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.positions * s->channels * rows) {
+    for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.copies * p.positions * s->channels * rows) {
         rows = direct_min(p.chunk, s->out_channels - o);
         winograd_split split = winograd_split_rows(&p, rows);
         for (size_t row = 0; row < rows; row++) {
@@ -150,7 +155,8 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
                 for (size_t t = 0; t < p.positions; t++) {
                     size_t of_block = p.fused ? ((t % 3 * s->channels + c) * 3 + t / 3) * block : c * block;
                     size_t before = p.fused ? done * s->channels * 9 : (t * rows + done) * s->channels;
-                    to[before + of_block + row - done] = filter[t];
+                    for (size_t copy = 0; copy < p.copies; copy++)
+                        to[p.copies * (before + of_block + row - done) + copy] = filter[t];
                 }
             }
         }
@@ -399,17 +405,24 @@ typedef struct winograd_operands {
     float *m;
     size_t positions, groups, blocks, channels;
     size_t u_position, u_block, v_position, v_channel; /* floats from one to the next */
-    bool first;
+    bool copied, first;                                /* whether each weight is a vector in u */
 } winograd_operands;
 
-/* Adds one channel's products to the sums. Its weights are u[at .. at + rows); u[0 .. 4) can be loaded where `of_4`. */
-VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *u, size_t at, const float *v,
-                              vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS]) {
+/* The weight at u[at], in all lanes; where it is `copied`, at u[at * vec_lanes]. There, u[0 .. 4) can be loaded where
+ * `of_4`, and `at` is below 4. */
+VEC_INLINE vec winograd_weight(bool copied, bool of_4, const float *u, size_t at) {
+    if (copied) return vec_load_aligned(u + at * vec_lanes);
+    return of_4 ? vec_splat_of_4(u, at) : vec_splat(u + at);
+}
+
+/* Adds one channel's products to the sums. Its weights are those from `at` on. */
+VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool copied, bool of_4, const float *u, size_t at,
+                              const float *v, vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS]) {
     if (rows <= vecs) {
         vec weight[VEC_BLOCK_VECS];
         VEC_UNROLL
         for (size_t row = 0; row < rows; row++)
-            weight[row] = of_4 ? vec_splat_of_4(u, at + row) : vec_splat(u + at + row);
+            weight[row] = winograd_weight(copied, of_4, u, at + row);
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++) {
             vec input = vec_load_aligned(v + n * vec_lanes);
@@ -425,7 +438,7 @@ VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *
             input[n] = vec_load_aligned(v + n * vec_lanes);
         VEC_UNROLL
         for (size_t row = 0; row < rows; row++) {
-            vec weight = of_4 ? vec_splat_of_4(u, at + row) : vec_splat(u + at + row);
+            vec weight = winograd_weight(copied, of_4, u, at + row);
             VEC_UNROLL
             for (size_t n = 0; n < vecs; n++)
                 sum[row][n] = vec_mul_add(input[n], weight, sum[row][n]);
@@ -434,10 +447,10 @@ VEC_INLINE void winograd_step(size_t rows, size_t vecs, bool of_4, const float *
 }
 
 /* One block of rows with one group of vectors. */
-VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, const float *u, const float *v, size_t v_channel,
-                                        size_t channels, bool first, float *m) {
+VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, bool copied, const float *u, const float *v,
+                                        size_t v_channel, size_t channels, bool first, float *m) {
     /* Channels whose weights are loaded together, where all blocks have few rows. */
-    const size_t together = VEC_BLOCK_ROWS_LONG <= 2 ? 4 / rows : 1;
+    const size_t together = VEC_BLOCK_ROWS_LONG <= 2 ? 4 / rows : 1, copies = copied ? vec_lanes : 1;
     vec sum[VEC_BLOCK_ROWS_LONG][VEC_BLOCK_VECS];
     VEC_UNROLL
     for (size_t row = 0; row < rows; row++) {
@@ -453,13 +466,13 @@ VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, const float *u
                 sum[row][n] = vec_load_aligned(m + row * winograd_slots_most + n * vec_lanes);
         }
     }
-    for (; channels >= together; channels -= together, u += together * rows) {
+    for (; channels >= together; channels -= together, u += together * rows * copies) {
         VEC_UNROLL
         for (size_t i = 0; i < together; i++, v += v_channel)
-            winograd_step(rows, vecs, together * rows == 4, u, i * rows, v, sum);
+            winograd_step(rows, vecs, copied, together * rows == 4, u, i * rows, v, sum);
     }
-    for (; together > 1 && channels > 0; channels--, u += rows, v += v_channel)
-        winograd_step(rows, vecs, false, u, 0, v, sum);
+    for (; together > 1 && channels > 0; channels--, u += rows * copies, v += v_channel)
+        winograd_step(rows, vecs, copied, false, u, 0, v, sum);
     VEC_UNROLL
     for (size_t row = 0; row < rows; row++) {
         VEC_UNROLL
@@ -468,7 +481,7 @@ VEC_INLINE void winograd_block_products(size_t rows, size_t vecs, const float *u
     }
 }
 
-VEC_INLINE void winograd_panel(size_t rows, size_t vecs, const winograd_operands *a) {
+VEC_INLINE void winograd_panel(size_t rows, size_t vecs, bool copied, const winograd_operands *a) {
     size_t channels = a->channels, v_channel = a->v_channel;
     for (size_t position = 0; position < a->positions; position++)
         for (size_t group = 0; group < a->groups; group++) {
@@ -476,7 +489,7 @@ VEC_INLINE void winograd_panel(size_t rows, size_t vecs, const winograd_operands
             const float *v = a->v + position * a->v_position + group * vecs * vec_lanes;
             float *m = a->m + position * winograd_m_plane + group * vecs * vec_lanes;
             for (size_t blocks = a->blocks; blocks > 0; blocks--, u += a->u_block, m += rows * winograd_slots_most)
-                winograd_block_products(rows, vecs, u, v, v_channel, channels, a->first, m);
+                winograd_block_products(rows, vecs, copied, u, v, v_channel, channels, a->first, m);
         }
 }
 
@@ -495,7 +508,12 @@ typedef void winograd_panel_function(const winograd_operands *a);
 #define WINOGRAD_ROWS(X) X(1) X(2)
 #endif
 #define WINOGRAD_PANEL(rows, vecs) \
-    static void winograd_panel_##rows##_##vecs(const winograd_operands *a) { winograd_panel(rows, vecs, a); }
+    static void winograd_panel_##rows##_##vecs(const winograd_operands *a) { \
+        if (VEC_WEIGHT_COPIES > 1 && a->copied) \
+            winograd_panel(rows, vecs, true, a); \
+        else \
+            winograd_panel(rows, vecs, false, a); \
+    }
 #define WINOGRAD_PANELS(rows) WINOGRAD_VECS(WINOGRAD_PANEL, rows)
 WINOGRAD_ROWS(WINOGRAD_PANELS)
 #define WINOGRAD_NAME(rows, vecs) winograd_panel_##rows##_##vecs,
@@ -511,7 +529,8 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
         winograd_even(s->channels, direct_min(s->channels, winograd_inputs / sizeof(float) / p->slots));
     size_t all = slots / vec_lanes, vecs_most = winograd_even(all, VEC_BLOCK_VECS), vecs_left = all % vecs_most;
     winograd_operands a = {.positions = p->positions, .v_position = p->pitch.plane, .v_channel = p->pitch.channel};
-    a.u_position = s->channels * rows;
+    a.copied = p->copies > 1;
+    a.u_position = p->copies * s->channels * rows;
     for (size_t c = 0; c < s->channels; c += a.channels) {
         a.channels = direct_min(channels_most, s->channels - c);
         a.first = c == 0;
@@ -523,8 +542,8 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
             if (part_rows == 0 || vecs == 0) continue;
             a.blocks = rest_rows ? 1 : split.blocks;
             a.groups = rest_vecs ? 1 : all / vecs_most;
-            a.u = weights + row * s->channels + c * part_rows;
-            a.u_block = s->channels * part_rows;
+            a.u = weights + p->copies * (row * s->channels + c * part_rows);
+            a.u_block = p->copies * s->channels * part_rows;
             a.v = v + c * p->slots + slot;
             a.m = m + row * winograd_slots_most + slot;
             winograd_panels[part_rows - 1][vecs - 1](&a);
@@ -675,19 +694,13 @@ typedef struct winograd_windows {
     float *output; /* of the first window, in the first output channel */
     size_t count, blocks, channels;
     size_t pitch, out_plane; /* floats from one position's transformed inputs to the next's, and between channels */
-    bool relu;
+    bool copied, relu;
 } winograd_windows;
 
-/* u[k] in every lane, of `count` that can be read. */
-VEC_INLINE vec winograd_splat(const float *u, size_t count, size_t k) {
-    if (count < 4) return vec_splat(u + k);
-    size_t from = direct_min(k / 4 * 4, count - 4);
-    return vec_splat_of_4(u + from, k - from);
-}
-
 /* `rows` output channels of `vecs` vectors of windows. */
-VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, const winograd_windows *a, const float *u,
+VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, bool copied, const winograd_windows *a, const float *u,
                                     const float *inputs, const float *bias, float *output, size_t count) {
+    const size_t copies = copied ? vec_lanes : 1;
     vec z[2][winograd_fused_rows][winograd_fused_vecs], largest[winograd_fused_rows][winograd_fused_vecs];
     VEC_UNROLL
     for (size_t j = 0; j < 3; j++) {
@@ -703,13 +716,13 @@ VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, const winograd_win
         }
         size_t down = 3 * a->pitch;
         const float *v = inputs + j * a->pitch;
-        for (size_t c = a->channels; c > 0; c--, u += 3 * rows, v += 3 * down) {
+        for (size_t c = a->channels; c > 0; c--, u += 3 * rows * copies, v += 3 * down) {
             VEC_UNROLL
             for (size_t i = 0; i < 3; i++) {
                 vec weight[winograd_fused_rows];
                 VEC_UNROLL
                 for (size_t row = 0; row < rows; row++)
-                    weight[row] = winograd_splat(u, 3 * rows, i * rows + row);
+                    weight[row] = winograd_weight(copied, rows == 4, u + i * rows * copies, row);
                 VEC_UNROLL
                 for (size_t n = 0; n < vecs; n++) {
                     vec input = vec_load_aligned(v + i * down + n * vec_lanes);
@@ -745,21 +758,27 @@ VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, const winograd_win
     }
 }
 
-VEC_INLINE void winograd_fuse(size_t rows, const winograd_windows *a) {
+VEC_INLINE void winograd_fuse(size_t rows, bool copied, const winograd_windows *a) {
+    const size_t copies = copied ? vec_lanes : 1;
     const float *u = a->u, *bias = a->bias;
     float *output = a->output;
     for (size_t blocks = a->blocks; blocks > 0;
-         blocks--, u += 9 * a->channels * rows, bias += rows, output += rows * a->out_plane) {
+         blocks--, u += 9 * a->channels * rows * copies, bias += rows, output += rows * a->out_plane) {
         size_t i = 0;
         for (; i + vec_lanes < a->count; i += winograd_fused_vecs * vec_lanes)
-            winograd_fuse_block(rows, winograd_fused_vecs, a, u, a->v + i, bias, output + i, a->count - i);
-        if (i < a->count) winograd_fuse_block(rows, 1, a, u, a->v + i, bias, output + i, a->count - i);
+            winograd_fuse_block(rows, winograd_fused_vecs, copied, a, u, a->v + i, bias, output + i, a->count - i);
+        if (i < a->count) winograd_fuse_block(rows, 1, copied, a, u, a->v + i, bias, output + i, a->count - i);
     }
 }
 
 typedef void winograd_fuse_function(const winograd_windows *a);
 #define WINOGRAD_FUSE(rows) \
-    static void winograd_fuse_##rows(const winograd_windows *a) { winograd_fuse(rows, a); }
+    static void winograd_fuse_##rows(const winograd_windows *a) { \
+        if (VEC_WEIGHT_COPIES > 1 && a->copied) \
+            winograd_fuse(rows, true, a); \
+        else \
+            winograd_fuse(rows, false, a); \
+    }
 WINOGRAD_FUSE(1)
 #if VEC_REGISTERS >= 16
 WINOGRAD_FUSE(2)
@@ -794,11 +813,12 @@ static void winograd_fuse_chunk(const convpool_shape *s, const winograd_plan *p,
         .channels = s->channels,
         .pitch = p->pitch.plane,
         .out_plane = out_plane,
+        .copied = p->copies > 1,
         .relu = s->relu,
     };
     winograd_fuses[split.rows - 1](&a);
     if (split.left > 0) {
-        a.u += 9 * s->channels * done;
+        a.u += p->copies * 9 * s->channels * done;
         a.bias += done;
         a.output += done * out_plane;
         a.blocks = 1;
@@ -975,7 +995,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
         else
             winograd_transform_block_3(s, &p, &b, input, v);
         const float *u = weights;
-        for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.positions * s->channels * rows) {
+        for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.copies * p.positions * s->channels * rows) {
             rows = direct_min(p.chunk, s->out_channels - o);
             if (p.fused) {
                 winograd_fuse_chunk(s, &p, &b, v, u, direct_packed + o, rows, output + o * out_plane);
