@@ -43,20 +43,18 @@
 enum {
     /* tiles a block at most */
     winograd_slots_most = VEC_BLOCK_SLOTS > VEC_BLOCK_SLOTS_LONG ? VEC_BLOCK_SLOTS : VEC_BLOCK_SLOTS_LONG,
-    winograd_chunk_most = 12, /* output channels whose products are kept at a time */
-    winograd_copied_pairs =
-        8192,           /* of input and output channel, up to which weights are packed VEC_WEIGHT_COPIES times */
-    winograd_long = 48, /* input channels from which on a sum counts as long */
-    winograd_inputs = 16 * 1024, /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
-    winograd_windows_bytes = 18 * 1024, /* of transformed windows whose products are fused, of all channels */
-    winograd_pad = 16,                  /* floats between planes, so that they do not all meet in one set of a cache */
+    winograd_chunk_most = 12,     /* output channels whose products are kept at a time */
+    winograd_copied_pairs = 8192, /* pairs of channels up to which there are VEC_WEIGHT_COPIES of each weight */
+    winograd_long = 48,           /* input channels from which on a sum counts as long */
+    winograd_inputs = 16 * 1024,  /* bytes of transformed inputs that are multiplied with all of a chunk's weights */
+    winograd_windows = 18 * 1024, /* bytes of transformed windows, where their products are fused */
+    winograd_pad = 16,            /* floats between planes, so that they do not all meet in one set of a cache */
     winograd_m_plane = winograd_chunk_most * winograd_slots_most + winograd_pad, /* a position's products */
-    winograd_quad = vec_lanes < 4 ? vec_lanes : 4, /* lanes whose outputs vec_store_3 keeps together */
-    winograd_fused_rows = VEC_REGISTERS >= 32   ? 4
-                          : VEC_REGISTERS >= 16 ? 2
-                                                : 1,              /* three sums each, and */
-    winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,            /* vectors */
+    winograd_quad = vec_lanes < 4 ? vec_lanes : 4,                /* lanes whose outputs vec_store_3 keeps together */
     winograd_pixels_most = 3 * (winograd_slots_most + vec_lanes), /* of a block, in one row of its units */
+    /* Output channels and vectors of windows whose products are fused, three sums for each two. */
+    winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
+    winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
 };
 
 /* How a layer is cut up. A unit is what a lane of the output stage has: the tile or tiles whose outputs are a square of
@@ -96,8 +94,8 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.fused = tile == 2 && s->pool && s->channels <= VEC_FUSE_CHANNELS;
     p.rows = p.fused ? winograd_fused_rows : is_long ? VEC_BLOCK_ROWS_LONG : VEC_BLOCK_ROWS;
     if (p.fused) { /* in whole groups of vectors */
-        size_t group = winograd_fused_vecs * vec_lanes,
-               fit = winograd_windows_bytes / (9 * sizeof(float)) / s->channels;
+        size_t group = winograd_fused_vecs * vec_lanes;
+        size_t fit = winograd_windows / (9 * sizeof(float)) / s->channels;
         slots_most = fit < group ? group : direct_min(slots_most, fit / group * group);
     }
     size_t even = winograd_even(p.unit_rows * p.unit_columns, slots_most / tiles);
@@ -689,16 +687,16 @@ static winograd_output_function *const winograd_outputs[2][2] = {{winograd_outpu
 /* ---- Windows whose products are turned into pooled outputs while they are in registers, a column of positions at a
  * time: for sums so short that products could not be kept as quickly as they come ---- */
 
-typedef struct winograd_windows {
+typedef struct winograd_fusion {
     const float *u, *v, *bias;
     float *output; /* of the first window, in the first output channel */
     size_t count, blocks, channels;
     size_t pitch, out_plane; /* floats from one position's transformed inputs to the next's, and between channels */
     bool copied, relu;
-} winograd_windows;
+} winograd_fusion;
 
 /* `rows` output channels of `vecs` vectors of windows. */
-VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, bool copied, const winograd_windows *a, const float *u,
+VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, bool copied, const winograd_fusion *a, const float *u,
                                     const float *inputs, const float *bias, float *output, size_t count) {
     const size_t copies = copied ? vec_lanes : 1;
     vec z[2][winograd_fused_rows][winograd_fused_vecs], largest[winograd_fused_rows][winograd_fused_vecs];
@@ -758,7 +756,7 @@ VEC_INLINE void winograd_fuse_block(size_t rows, size_t vecs, bool copied, const
     }
 }
 
-VEC_INLINE void winograd_fuse(size_t rows, bool copied, const winograd_windows *a) {
+VEC_INLINE void winograd_fuse(size_t rows, bool copied, const winograd_fusion *a) {
     const size_t copies = copied ? vec_lanes : 1;
     const float *u = a->u, *bias = a->bias;
     float *output = a->output;
@@ -771,9 +769,9 @@ VEC_INLINE void winograd_fuse(size_t rows, bool copied, const winograd_windows *
     }
 }
 
-typedef void winograd_fuse_function(const winograd_windows *a);
+typedef void winograd_fuse_function(const winograd_fusion *a);
 #define WINOGRAD_FUSE(rows) \
-    static void winograd_fuse_##rows(const winograd_windows *a) { \
+    static void winograd_fuse_##rows(const winograd_fusion *a) { \
         if (VEC_WEIGHT_COPIES > 1 && a->copied) \
             winograd_fuse(rows, true, a); \
         else \
@@ -803,7 +801,7 @@ static void winograd_fuse_chunk(const convpool_shape *s, const winograd_plan *p,
                                 const float *v, const float *weights, const float *bias, size_t rows, float *output) {
     winograd_split split = winograd_split_rows(p, rows);
     size_t out_plane = s->out_height * s->out_width, done = split.blocks * split.rows;
-    winograd_windows a = {
+    winograd_fusion a = {
         .u = weights,
         .v = v,
         .bias = bias,
