@@ -703,4 +703,8 @@ void check_memory_large_images_and_many_channels(void) {
     check_random(2, 8001, 5, 3, 1, at_end, &state);
     check_random(515, 7, 9, 260, 0, at_end, &state);
     check_random(515, 4, 6, 130, 3, at_start, &state);
+    check_random(50, 9, 45, 7, 0, at_end, &state);
+    check_random(33, 5, 12, 251, 0, at_end, &state);
+    check_random(8, 5, 20, 1031, 1, at_start, &state);
+    check_random(8, 5, 40, 1031, 0, at_end, &state);
 }
