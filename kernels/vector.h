@@ -12,8 +12,9 @@
  *                               are kept at hand, where its sums are short or long
  *   VEC_FUSE_CHANNELS           a macro: up to how many input channels the products of pooling windows are best turned
  *                               into outputs in registers
- *   VEC_WEIGHT_COPIES           a macro: vec_lanes where weights are best packed in all lanes of a vector, since a
- * splat takes a shuffle that keeps multiplications waiting; else 1 vec_zero()                  +0 in every lane
+ *   VEC_WEIGHT_COPIES           a macro: vec_lanes where weights are best packed in all lanes of a vector, as a splat
+ *                               takes a shuffle that keeps multiplications waiting; else 1
+ *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
  *   vec_splat(p)                *p in every lane
