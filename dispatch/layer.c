@@ -2,6 +2,8 @@
 /* The public calls: check, pack, run. */
 #include "dispatch.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -158,6 +160,12 @@ size_t convpool_layer_row_step(const convpool_layer *layer) {
 }
 
 const char *convpool_layer_kernel(const convpool_layer *layer) { return layer == NULL ? "" : layer->kernel->name; }
+
+double convpool_layer_error_bound(const convpool_layer *layer, double max_abs_input) {
+    if (layer == NULL || !(max_abs_input >= 0)) return (double)NAN;
+    double finite = max_abs_input < (double)FLT_MAX ? max_abs_input : (double)FLT_MAX; /* as inputs are */
+    return layer->kernel->error_bound(&layer->shape, layer->packed, finite);
+}
 
 convpool_status convpool_layer_run(const convpool_layer *layer, const float *input, float *output, void *scratch) {
     return convpool_layer_run_rows(layer, input, output, scratch, 0, layer == NULL ? 0 : layer->shape.out_height);

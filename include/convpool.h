@@ -160,6 +160,18 @@ CONVPOOL_API size_t convpool_layer_row_step(const convpool_layer *layer);
  * string is static; "" for NULL. */
 CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
 
+/* An a-priori bound on |y - exact| for every output y of this layer and all finite inputs of magnitude at most
+ * max_abs_input, where exact is the result of the formula above in real numbers. With u = 2^-24 and X = max_abs_input,
+ * the largest over o of
+ *     k u (|b[o]| + X sum |w[o]|) + k 2^-149 (1 + N X)        k = G R / (1 - R u)
+ * where G = 1, R = 4C + 1, N = 4C for direct, G = 9, R = C + 8, N = 9C for winograd22, and G = 16, R = C + 8, N = 16C
+ * for winograd32. It is proven (the theory is that of N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd
+ * ed., section 3.1, and of Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
+ * Neural Networks, 2018; CONTRIBUTING.md has the derivation), holds for the worst of inputs, and is a hundred times
+ * what roundings of even data add up to. Infinity where a sum may overflow, or where weights or bias are not finite;
+ * NaN where layer is NULL or max_abs_input is negative or NaN. Takes one pass over the weights. */
+CONVPOOL_API double convpool_layer_error_bound(const convpool_layer *layer, double max_abs_input);
+
 /* Applies the layer to one image.
  *   input    [C][H][W]
  *   output   [O][height][width], see convpool_layer_output_shape()

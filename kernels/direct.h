@@ -25,6 +25,8 @@
 
 #include "kernel.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdint.h>
 
 /* Output channels a block: with four accumulators each, and their weights and an input vector beside
@@ -72,6 +74,34 @@ static void direct_pack(const convpool_shape *s, const float *weights, const flo
                 for (size_t row = 0; row < rows; row++)
                     *to++ = weights[((o + row) * s->channels + c) * 4 + (uv ^ flip)];
     }
+}
+
+/* The largest over o of k u (|b| + x sum |w|) + k 2^-149 (1 + reads x), k = growth roundings / (1 - roundings u): what
+ * the algorithms' bounds come to for inputs of at most x. Infinity where a sum might overflow, or weights or bias are
+ * not finite. The double sum has n - 1 roundings of its own, for which the result is raised. */
+VEC_INLINE double direct_bound(const convpool_shape *s, const void *packed, double x, double growth, double roundings,
+                               double reads) {
+    const float *bias = packed, *weights = bias + direct_packed_bias(s);
+    double n = 4 * (double)s->channels, raised = 1 + (n + 16) * 0x1p-52, largest = 0;
+    if (roundings >= 0x1p24) return INFINITY;
+    double k = growth * roundings / (1 - roundings * 0x1p-24);
+    for (size_t o = 0; o < s->out_channels; o++) {
+        size_t row = o % direct_rows, rows = direct_min(direct_rows, s->out_channels - (o - row));
+        const float *w = weights + (o - row) * s->channels * 4 + row;
+        double sum = 0;
+        for (size_t i = 0; i < s->channels * 4; i++)
+            sum += fabs((double)w[i * rows]);
+        double magnitude = (fabs((double)bias[o]) + x * sum) * raised;
+        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
+        if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
+        largest = bound > largest ? bound : largest;
+    }
+    return largest;
+}
+
+static double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+    double n = 4 * (double)s->channels;
+    return direct_bound(s, packed, max_abs_input, 1, n + 1, n);
 }
 
 static size_t direct_scratch_size(const convpool_shape *s) {
@@ -291,6 +321,9 @@ static void direct_run(const convpool_shape *s, const void *packed, const float 
 }
 
 #define DIRECT_KERNEL(isa) \
-    { isa "-direct", "direct", direct_packed_size, direct_pack, direct_scratch_size, direct_row_step, direct_run }
+    { \
+        isa "-direct", "direct", direct_packed_size, direct_pack, direct_scratch_size, direct_row_step, \
+            direct_error_bound, direct_run \
+    }
 
 #endif

@@ -40,6 +40,9 @@ typedef struct convpool_kernel {
     size_t (*scratch_size)(const convpool_shape *shape); /* for scratch at any alignment */
     size_t (*row_step)(const convpool_shape *shape);     /* output rows that share arithmetic */
 
+    /* The bound of convpool_layer_error_bound(), for inputs of at most this magnitude, which is finite. */
+    double (*error_bound)(const convpool_shape *shape, const void *packed, double max_abs_input);
+
     /* Computes output rows [first_row, first_row + row_count); the whole input and output are given. */
     void (*run)(const convpool_shape *shape, const void *packed, const float *input, float *output, void *scratch,
                 size_t first_row, size_t row_count);

@@ -161,6 +161,18 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
     }
 }
 
+/* Where some row of tiles may be computed directly, the larger of both bounds. */
+VEC_INLINE double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
+    const float *limit = packed, *direct = limit + winograd_header;
+    double c = (double)s->channels, tiled = 0, summed = 0;
+    if (*limit > 0) {
+        double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
+        tiled = direct_bound(s, direct, max_abs_input, growth, c + 8, positions * c);
+    }
+    if (!(max_abs_input < (double)*limit)) summed = direct_error_bound(s, direct, max_abs_input);
+    return tiled > summed ? tiled : summed;
+}
+
 /* ---- Scratch: the transformed inputs of a block, [position][c][slot] (fused: [c][position][slot]), and its products
  * with a chunk of output channels, [position][channel][slot]; or what `direct` needs for a row of tiles. ---- */
 
@@ -1026,6 +1038,9 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
     } \
     static size_t winograd_scratch_size_##tile(const convpool_shape *s) { return winograd_scratch_size(s, tile); } \
     static size_t winograd_row_step_##tile(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
+    static double winograd_error_bound_##tile(const convpool_shape *s, const void *packed, double max_abs_input) { \
+        return winograd_error_bound(s, tile, packed, max_abs_input); \
+    } \
     static void winograd_run_##tile(const convpool_shape *s, const void *packed, const float *input, float *output, \
                                     void *scratch, size_t first_row, size_t row_count) { \
         winograd_run_layer(s, tile, packed, input, output, scratch, first_row, row_count); \
@@ -1036,7 +1051,7 @@ WINOGRAD_ALGORITHM(3)
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
         isa "-winograd" #tile "2", "winograd" #tile "2", winograd_packed_size_##tile, winograd_pack_##tile, \
-            winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_run_##tile \
+            winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_error_bound_##tile, winograd_run_##tile \
     }
 
 #endif
