@@ -11,6 +11,7 @@
 #include "crew.h"
 #include "dispatch.h"
 #include "peers/peers.h"
+#include "random.h"
 #include "reference.h"
 #include "report.h"
 

@@ -561,11 +561,14 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
     }
 }
 
-/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre. */
+/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre. Elsewhere there may be
+ * anything: pixels are transformed whether they count or not. */
 static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t rows, float *m) {
     for (size_t slot = 0; slot < b->slots; slot++)
         for (size_t row = 0; row < rows && b->rows[slot] == 0; row++)
-            m[(p->side + 1) * winograd_m_plane + row * winograd_slots_most + slot] = -INFINITY;
+            for (size_t position = 0; position < p->positions; position++)
+                m[position * winograd_m_plane + row * winograd_slots_most + slot] =
+                    position == p->side + 1 ? -INFINITY : 0;
 }
 
 /* ---- Output ---- */

@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE
 #include "checks.h"
 #include "dispatch.h"
+#include "random.h"
 #include "reference.h"
 
 #include <stdio.h>

@@ -2,6 +2,7 @@
 /* Results and memory: every supported kernel against the references, in guarded memory. */
 #include "checks.h"
 #include "dispatch.h"
+#include "random.h"
 #include "reference.h"
 
 #include <float.h>

@@ -2,6 +2,7 @@
 #include "reference.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -366,19 +367,3 @@ float reference_max(float a, float b) {
 }
 
 float reference_relu(float a) { return isnan(a) || a > 0 ? a : 0; }
-
-uint64_t random_bits(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-float random_uniform(uint64_t *state) { return (float)(int32_t)(random_bits(state) >> 40) * 0x1p-23f - 1; }
-
-size_t random_below(uint64_t *state, size_t limit) { return (size_t)(random_bits(state) % limit); }
-
-void random_fill(uint64_t *state, float *values, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        values[i] = random_uniform(state);
-}

@@ -5,8 +5,6 @@
 
 #include "convpool.h"
 
-#include <stdint.h>
-
 /* The extents that follow from a spec. */
 typedef struct extents {
     size_t in, weights, out, out_height, out_width; /* floats; pixels */
@@ -35,11 +33,5 @@ float fused_multiply_add(float a, float b, float c);
 /* max and ReLU as the layer has them: NaN where an operand is NaN; +0 for -0. */
 float reference_max(float a, float b);
 float reference_relu(float a);
-
-/* A stream of pseudo-random numbers (splitmix64). */
-uint64_t random_bits(uint64_t *state);
-float random_uniform(uint64_t *state);                          /* in [-1, 1) */
-size_t random_below(uint64_t *state, size_t limit);             /* in [0, limit) */
-void random_fill(uint64_t *state, float *values, size_t count); /* random_uniform() each */
 
 #endif

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* convpool-info: what this build is, what this CPU can do, and which kernel a layer would get. */
+#include "bits.h"
 #include "dispatch.h"
 #include "report.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
-    "usage: convpool-info [--json] [CxHxW:O]...\n"
+    "usage: convpool-info [--json] [--bits] [CxHxW:O]...\n"
     "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
     "what CONVPOOL_KERNEL says, and the kernel that each layer given would get\n"
-    "(C input channels, H x W input, O output channels; with pooling and ReLU).\n";
+    "(C input channels, H x W input, O output channels; with pooling and ReLU).\n"
+    "--bits   runs a fixed list of layers on every supported kernel and prints a hash of the results:\n"
+    "         for one algorithm it is the same on all machines and kernels with fused multiply-add\n"
+    "         (avx2, avx512, neon), and on all without (scalar, sse2)\n";
 
 typedef struct layer_report {
     const char *shape, *kernel, *error; /* error: NULL where a layer was made */
@@ -37,13 +42,24 @@ static layer_report report_layer(const char *shape, const convpool_layer_spec *s
     return report;
 }
 
-static void print_text(const char *cpu, const char *features, const char *environment) {
+/* What kernel_bits() says, as text; "" where it was not asked for or the kernel cannot run. */
+static const char *bits_text(const convpool_kernel_info *info, bool asked) {
+    static char text[17];
+    uint64_t hash;
+    *text = 0;
+    if (asked && info->supported && kernel_bits(info->name, &hash)) snprintf(text, sizeof text, "%016" PRIx64, hash);
+    return text;
+}
+
+static void print_text(const char *cpu, const char *features, const char *environment, bool bits) {
     printf("convpool %s\ncompiler         %s\noptions          %s\nCPU              %s\nfeatures         %s\n",
            convpool_version(), compiler_name(), BUILD_OPTIONS, cpu, *features ? features : "(none to detect)");
-    printf("CONVPOOL_KERNEL  %s\n\nkernel            supported\n", environment == NULL ? "(not set)" : environment);
+    printf("CONVPOOL_KERNEL  %s\n\nkernel            supported%s\n", environment == NULL ? "(not set)" : environment,
+           bits ? "  bits" : "");
     convpool_kernel_info info;
     for (size_t i = 0; convpool_kernel_get(i, &info); i++)
-        printf("%-17s %s%s\n", info.name, info.supported ? "yes" : "no: ", info.reason);
+        printf("%-17s %s%s%s%s\n", info.name, info.supported ? "yes" : "no: ", info.reason, bits ? "        " : "",
+               bits_text(&info, bits));
 }
 
 static void print_layer_text(const layer_report *r, bool first) {
@@ -56,7 +72,7 @@ static void print_layer_text(const layer_report *r, bool first) {
         printf("%-17s %-17s %-14s %12zu %14zu\n", r->shape, r->kernel, output, r->memory, r->scratch);
 }
 
-static void print_json(const char *cpu, const char *features, const char *environment) {
+static void print_json(const char *cpu, const char *features, const char *environment, bool bits) {
     printf("{\"schema\": 1, \"version\": \"%s\", \"compiler\": ", convpool_version());
     json_string(stdout, compiler_name());
     printf(", \"options\": ");
@@ -77,6 +93,7 @@ static void print_json(const char *cpu, const char *features, const char *enviro
         printf("%s\n  {\"name\": \"%s\", \"isa\": \"%s\", \"algorithm\": \"%s\", \"supported\": %s, \"reason\": ",
                i ? "," : "", info.name, info.isa, info.algorithm, info.supported ? "true" : "false");
         json_string(stdout, info.reason);
+        if (bits) printf(", \"bits\": \"%s\"", bits_text(&info, bits));
         printf("}");
     }
     printf("],\n \"layers\": [");
@@ -94,11 +111,13 @@ static void print_layer_json(const layer_report *r, bool first) {
 }
 
 int main(int argc, char **argv) {
-    bool json = false, refused = false, first = true;
+    bool json = false, bits = false, refused = false, first = true;
     for (int i = 1; i < argc; i++) {
         convpool_layer_spec spec;
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
+        } else if (strcmp(argv[i], "--bits") == 0) {
+            bits = true;
         } else if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
             return EXIT_SUCCESS;
@@ -111,7 +130,7 @@ int main(int argc, char **argv) {
     const char *environment = getenv("CONVPOOL_KERNEL");
     convpool_cpu_name(cpu, sizeof cpu);
     convpool_cpu_feature_names(convpool_cpu_features(), features, sizeof features);
-    (json ? print_json : print_text)(cpu, features, environment);
+    (json ? print_json : print_text)(cpu, features, environment, bits);
     for (int i = 1; i < argc; i++) {
         convpool_layer_spec spec = {0};
         if (!parse_layer(argv[i], &spec)) continue;
