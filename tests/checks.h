@@ -19,24 +19,30 @@
     X(environment, is_read_once_and_not_by_listing) \
     X(environment, gives_way_to_the_spec) \
     X(numbers, the_reference_fused_multiply_add_is_exact) \
+    X(numbers, bits) \
     X(numbers, seed_layer_matches_golden_data) \
-    X(numbers, widths) \
-    X(numbers, heights) \
     X(numbers, channels) \
     X(numbers, random_shapes) \
     X(numbers, small_integers_are_exact) \
     X(numbers, wide_range_and_denormals) \
     X(numbers, special_values_in_every_lane) \
     X(numbers, overflow_and_infinite_weights) \
+    X(numbers, special_values_among_many_channels) \
     X(numbers, what_no_output_reads_changes_nothing) \
     X(numbers, large_values_change_only_rows_of_their_tiles) \
     X(numbers, large_weights_are_used_directly) \
     X(numbers, every_split_gives_the_same_bits) \
     X(numbers, stages_pool) \
     X(numbers, stages_relu) \
+    X(bound, is_the_documented_formula) \
+    X(bound, is_infinite_where_a_sum_may_overflow) \
+    X(bound, holds_on_adversarial_inputs) \
+    X(bound, is_nearly_reached) \
+    X(memory, every_size_between_guard_pages) \
     X(memory, tensors_at_every_offset) \
     X(memory, scratch_and_layer_at_every_byte) \
     X(memory, sizes_stay_within_the_public_bounds) \
+    X(memory, a_dirty_vector_state_is_seen) \
     X(memory, weights_and_bias_are_copied) \
     X(memory, large_images_and_many_channels) \
     X(choice, truth_table) \
@@ -65,6 +71,12 @@ extern size_t checks_done, checks_failed;
 
 /* CONVPOOL_TEST_SEED in the environment, or 60: where every pseudo-random choice starts. */
 uint64_t test_seed(void);
+
+/* Whether a case is to be tried: each, or with CONVPOOL_TEST_ONE_IN=N in the environment one in N, by chance. */
+bool in_sample(uint64_t *state);
+
+/* Whether no register has anything but zeros above what SSE uses: else code for SSE would be slow from then on. */
+bool vector_state_is_clean(void);
 
 /* Memory with inaccessible pages at both ends, and known bytes around what is placed in it. */
 typedef struct guarded guarded;

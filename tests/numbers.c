@@ -1,204 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Results and memory: every supported kernel against the references, in guarded memory. */
-#include "checks.h"
+/* Results: every supported kernel against the references, in guarded memory. */
+#include "bits.h"
 #include "dispatch.h"
+#include "problem.h"
 #include "random.h"
-#include "reference.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RELU(spec) ((spec)->activation == CONVPOOL_ACTIVATION_RELU)
-
-/* Where tensors lie: at which guard page, and how many bytes away from it. */
-typedef struct layout {
-    place where;
-    size_t input, output, scratch, memory;
-} layout;
-static const layout at_start = {AT_START, 0, 0, 0, 0}, at_end = {AT_END, 0, 0, 0, 0};
-
-/* What results are held to. All are held to the documented order of evaluation, bit for bit. */
-typedef enum expectation {
-    BITS,  /* no more: there are special values */
-    BOUND, /* the a-priori bound */
-    EXACT  /* the exact result: every intermediate fits a float */
-} expectation;
-
-typedef struct problem {
-    convpool_layer_spec spec;
-    extents e;
-    float *input, *weights, *bias;
-} problem;
-
-static void *allocate(size_t count, size_t size) {
-    void *memory = calloc(count ? count : 1, size);
-    if (memory == NULL) abort();
-    return memory;
-}
-
-static problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
-    problem p = {.spec = {channels, height, width, out_channels,
-                          mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
-                          mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
-                          mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU, NULL}};
-    p.e = extents_of(&p.spec);
-    p.input = allocate(p.e.in, sizeof(float));
-    p.weights = allocate(p.e.weights, sizeof(float));
-    p.bias = allocate(out_channels, sizeof(float));
-    return p;
-}
-
-static void problem_free(problem *p) {
-    free(p->input);
-    free(p->weights);
-    free(p->bias);
-}
-
-static void problem_fill(problem *p, uint64_t *state) {
-    random_fill(state, p->input, p->e.in);
-    random_fill(state, p->weights, p->e.weights);
-    random_fill(state, p->bias, p->spec.out_channels);
-}
-
-/* Whether two results are the same: any NaN for any NaN, and without ReLU any zero for any zero. */
-static bool same(const convpool_layer_spec *spec, float a, float b) {
-    if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
-    return RELU(spec) ? memcmp(&a, &b, sizeof a) == 0 : a == b;
-}
-
-static const char *describe(const convpool_layer_spec *s) {
-    static char text[160];
-    snprintf(text, sizeof text, "%s %zux%zux%zu:%zu filter %d pool %d activation %d", s->kernel, s->in_channels,
-             s->in_height, s->in_width, s->out_channels, (int)s->filter, (int)s->pool, (int)s->activation);
-    return text;
-}
-
-/* One piece of guarded memory for each of a layer's tensors, grown as needed. */
-enum { INPUT, WEIGHTS, BIAS, OUTPUT, SCRATCH, MEMORY, PIECES };
-static struct {
-    guarded *memory;
-    size_t most;
-} pieces[PIECES];
-
-static void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
-    if (pieces[piece].most < bytes + gap || pieces[piece].memory == NULL) {
-        if (pieces[piece].memory != NULL) guarded_free(pieces[piece].memory);
-        pieces[piece].most = bytes + gap;
-        pieces[piece].memory = guarded_new(bytes + gap);
-    }
-    void *placed = guarded_place(pieces[piece].memory, bytes, where, gap);
-    if (from != NULL) memcpy(placed, from, bytes);
-    return placed;
-}
-
-/* A layer of this kernel in guarded memory; its weights and bias are made unreadable garbage once it exists. */
-static convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
-    convpool_layer_spec spec = p->spec;
-    spec.kernel = kernel;
-    float *weights = put(WEIGHTS, p->weights, p->e.weights * sizeof(float), at.where, 0);
-    float *bias = put(BIAS, p->bias, spec.out_channels * sizeof(float), at.where, 0);
-    size_t bytes = convpool_layer_memory_size(&spec);
-    void *memory = put(MEMORY, NULL, bytes, at.where, at.memory);
-    convpool_layer *layer = NULL;
-    convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
-    CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
-    CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
-    memset(weights, 0xff, p->e.weights * sizeof(float));
-    memset(bias, 0xff, spec.out_channels * sizeof(float));
-    return layer;
-}
-
-static void check_intact(const convpool_layer_spec *spec) {
-    static const char *const names[PIECES] = {"input", "weights", "bias", "output", "scratch", "layer"};
-    for (int piece = 0; piece < PIECES; piece++)
-        CHECK(guarded_intact(pieces[piece].memory), "%s: written outside %s", describe(spec), names[piece]);
-}
-
-/* What an algorithm owes on a problem: results to the last bit, by family, and bounds. */
-typedef struct debt {
-    const char *algorithm;
-    float *bits[2];
-    double *bound;
-} debt;
-enum { ALGORITHMS = 8 }; /* there are fewer */
-
-/* Computes what is asked for, once. */
-static const debt *owed(debt *all, const problem *p, const char *algorithm, bool fused, bool bounded) {
-    debt *e = all;
-    while (e->algorithm != NULL && strcmp(e->algorithm, algorithm) != 0)
-        e++;
-    e->algorithm = algorithm;
-    if (e->bits[fused] == NULL) {
-        e->bits[fused] = allocate(p->e.out, sizeof(float));
-        reference_bits(&p->spec, algorithm, fused, p->input, p->weights, p->bias, e->bits[fused]);
-    }
-    if (bounded && e->bound == NULL) {
-        e->bound = allocate(p->e.out, sizeof(double));
-        reference_bound(&p->spec, algorithm, p->input, p->weights, p->bias, e->bound);
-    }
-    return e;
-}
-
-/* Runs every supported kernel and holds it to the references. */
-static void check_problem(const problem *p, expectation held_to, layout at) {
-    debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, NULL}};
-    double *y = NULL;
-    if (held_to != BITS) {
-        y = allocate(p->e.out, sizeof *y);
-        reference_double(&p->spec, p->input, p->weights, p->bias, y);
-    }
-    convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
-        bool fused = isa_is_fused(info.isa);
-        const debt *e = owed(all, p, info.algorithm, fused, held_to == BOUND);
-        convpool_layer_spec spec = p->spec;
-        spec.kernel = info.name;
-        convpool_layer *layer = guarded_layer(p, info.name, at);
-        if (layer == NULL) continue;
-        float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
-        float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), at.where, at.output);
-        void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
-        convpool_status status = convpool_layer_run(layer, input, output, scratch);
-        CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
-        CHECK(memcmp(input, p->input, p->e.in * sizeof(float)) == 0, "%s: input changed", describe(&spec));
-        check_intact(&spec);
-        for (size_t i = 0; i < p->e.out; i++) {
-            CHECK(same(&spec, output[i], e->bits[fused][i]), "%s: output %zu is %a, not %a", describe(&spec), i,
-                  output[i], e->bits[fused][i]);
-            if (held_to == BOUND)
-                CHECK(fabs(output[i] - y[i]) <= e->bound[i], "%s: output %zu is %g, not %g within %g", describe(&spec),
-                      i, output[i], y[i], e->bound[i]);
-            if (held_to == EXACT)
-                CHECK(output[i] == y[i], "%s: output %zu is %g, not %g", describe(&spec), i, output[i], y[i]);
-        }
-        convpool_layer_destroy(layer);
-    }
-    for (debt *e = all; e->algorithm != NULL; e++) {
-        free(e->bits[0]);
-        free(e->bits[1]);
-        free(e->bound);
-    }
-    free(y);
-}
-
-static void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
-                         uint64_t *state) {
-    problem p = problem_new(channels, height, width, out_channels, mode);
-    problem_fill(&p, state);
-    check_problem(&p, BOUND, at);
-    problem_free(&p);
-}
-
-/* Heights and widths that a pooled or unpooled output needs at least. */
-static size_t least(unsigned mode) { return mode & 1 ? 2 : 3; }
-
-/* The widest vector has 16 lanes and an unpooled step has four: 140 goes past two steps, and past four vectors of
- * pooled pixels. */
-enum { SEVERAL_VECTORS = 140 };
 
 void check_numbers_the_reference_fused_multiply_add_is_exact(void) {
     /* Cases in which rounding twice, to double and to float, goes wrong, and those around zero. */
@@ -251,6 +62,29 @@ static void *read_npy(const char *name, const char *type, size_t count, size_t s
     return values;
 }
 
+/* What convpool-info --bits prints: one number for each algorithm and family, whatever the compiler and the machine. A
+ * change that is meant to change results changes them. */
+void check_numbers_bits(void) {
+    static const struct {
+        const char *algorithm;
+        uint64_t separate, fused;
+    } rows[] = {
+        {"direct", 0x905147e849aa32ae, 0xd0472984266797be},
+        {"winograd22", 0x880bd4df5b427af9, 0x030f7dacc7b8e45b},
+        {"winograd32", 0xf3ff74a1f2d7e219, 0x3c6fee879c877fc4},
+    };
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        uint64_t hash = 0, expected = 0;
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            if (strcmp(rows[i].algorithm, info.algorithm) == 0)
+                expected = isa_is_fused(info.isa) ? rows[i].fused : rows[i].separate;
+        CHECK(kernel_bits(info.name, &hash) == info.supported, "%s", info.name);
+        CHECK(!info.supported || hash == expected, "%s: %016llx, not %016llx", info.name, (unsigned long long)hash,
+              (unsigned long long)expected);
+    }
+}
+
 void check_numbers_seed_layer_matches_golden_data(void) {
     problem p = problem_new(16, 25, 25, 32, 4);
     float *x = read_npy("x", "<f4", p.e.in, 4), *weights = read_npy("weights", "<f4", p.e.weights, 4);
@@ -272,22 +106,6 @@ void check_numbers_seed_layer_matches_golden_data(void) {
     free(bias);
     free(golden);
     problem_free(&p);
-}
-
-void check_numbers_widths(void) {
-    uint64_t state = test_seed();
-    for (unsigned mode = 0; mode < 8; mode++)
-        for (size_t width = least(mode); width <= SEVERAL_VECTORS; width++)
-            for (size_t height = least(mode); height < 6; height++)
-                check_random(2, height, width, 5, mode, (width + height) % 2 ? at_end : at_start, &state);
-}
-
-void check_numbers_heights(void) {
-    uint64_t state = test_seed();
-    for (unsigned mode = 0; mode < 4; mode++)
-        for (size_t height = least(mode); height <= SEVERAL_VECTORS; height++)
-            for (size_t width = least(mode); width < 6; width++)
-                check_random(2, height, width, 5, mode, (width + height) % 2 ? at_end : at_start, &state);
 }
 
 void check_numbers_channels(void) {
@@ -393,6 +211,23 @@ void check_numbers_overflow_and_infinite_weights(void) {
         check_problem(&p, BITS, at_end);
         problem_free(&p);
     }
+}
+
+/* Rows of special values among rows without, where sums are long and products fused or not. */
+void check_numbers_special_values_among_many_channels(void) {
+    static const size_t channels[] = {7, 31, 33, 47, 64};
+    const float specials[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -0x1p124f};
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++)
+        for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+            for (size_t width = 9; width < 50; width += 12) {
+                problem p = problem_new(channels[i], 13, width, 14, mode);
+                problem_fill(&p, &state);
+                for (size_t n = 0; n < 1 + (width - 9) * 2; n++)
+                    p.input[random_below(&state, p.e.in)] = specials[random_below(&state, 5)];
+                check_problem(&p, BITS, at_end);
+                problem_free(&p);
+            }
 }
 
 /* The results of every supported kernel, one after the other. */
@@ -562,7 +397,8 @@ static void check_pool(const convpool_isa *isa, size_t channels, size_t height, 
     float *input = put(INPUT, values, in * sizeof(float), where, 0);
     float *output = put(OUTPUT, NULL, out * sizeof(float), where, 0);
     isa->max_pool_2x2(input, channels, height, width, output);
-    CHECK(guarded_intact(pieces[OUTPUT].memory), "%s pool %zux%zux%zu", isa->name, channels, height, width);
+    CHECK(vector_state_is_clean(), "%s pool", isa->name);
+    CHECK(piece_intact(OUTPUT), "%s pool %zux%zux%zu", isa->name, channels, height, width);
     for (size_t i = 0; i < out; i++) {
         const float *x =
             values + (i / out_width / out_height * height + i / out_width % out_height * 2) * width + i % out_width * 2;
@@ -600,7 +436,8 @@ void check_numbers_stages_relu(void) {
                     float *input = put(INPUT, values, count * sizeof(float), where, offset * sizeof(float));
                     float *output = in_place ? input : put(OUTPUT, NULL, count * sizeof(float), where, 0);
                     (*isa)->relu(input, count, output);
-                    CHECK(guarded_intact(pieces[in_place ? INPUT : OUTPUT].memory), "%s relu %zu", (*isa)->name, count);
+                    CHECK(vector_state_is_clean(), "%s relu", (*isa)->name);
+                    CHECK(piece_intact(in_place ? INPUT : OUTPUT), "%s relu %zu", (*isa)->name, count);
                     for (size_t i = 0; i < count; i++) {
                         float expected = reference_relu(values[i]);
                         CHECK(isnan(expected) ? isnan(output[i]) : memcmp(&output[i], &expected, sizeof expected) == 0,
@@ -608,104 +445,4 @@ void check_numbers_stages_relu(void) {
                     }
                 }
     }
-}
-
-void check_memory_tensors_at_every_offset(void) {
-    uint64_t state = test_seed();
-    for (unsigned mode = 0; mode < 2; mode++)
-        for (size_t input = 0; input < 16; input++)
-            for (size_t output = 0; output < 16; output++) {
-                layout at = {output % 2 ? AT_START : AT_END, input * sizeof(float), output * sizeof(float), 0, 0};
-                check_random(2, 5, 40, 3, mode, at, &state);
-            }
-}
-
-void check_memory_scratch_and_layer_at_every_byte(void) {
-    uint64_t state = test_seed();
-    for (unsigned mode = 0; mode < 2; mode++)
-        for (size_t gap = 0; gap <= 64; gap++)
-            for (int where = AT_START; where <= AT_END; where++)
-                check_random(2, 5, 40, 3, mode, (layout){(place)where, 0, 0, gap, 64 - gap}, &state);
-}
-
-void check_memory_sizes_stay_within_the_public_bounds(void) {
-    /* They are constant expressions. */
-    static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX(16, 32)], scratch[CONVPOOL_LAYER_SCRATCH_MAX(16, 25, 25, 32)];
-    static const float weights[32 * 16 * 4];
-    static float input[16 * 25 * 25], output[32 * 12 * 12];
-    static const size_t counts[] = {1, 2, 3, 7, 16, 33, 100, 512, 4000}, sides[] = {2, 3, 8, 65, 1000, 70000};
-    convpool_layer_spec spec = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
-    convpool_layer *layer;
-    CHECK(convpool_layer_create_in(&spec, weights, NULL, memory, sizeof memory, &layer) == CONVPOOL_OK, "%s", "static");
-    CHECK(convpool_layer_scratch_size(layer) <= sizeof scratch, "%zu", convpool_layer_scratch_size(layer));
-    CHECK(convpool_layer_run(layer, input, output, scratch) == CONVPOOL_OK, "%s", "static");
-
-    convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
-        const convpool_isa *const *isa = convpool_isas;
-        while (strcmp((*isa)->name, info.isa) != 0)
-            isa++;
-        const convpool_kernel *kernel = (*isa)->kernels;
-        while (strcmp(kernel->name, info.name) != 0)
-            kernel++;
-        for (size_t i = 0; i < sizeof counts / sizeof *counts * sizeof counts / sizeof *counts; i++)
-            for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
-                for (unsigned mode = 0; mode < 2; mode++) {
-                    size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
-                    spec =
-                        (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
-                    extents e = extents_of(&spec);
-                    convpool_shape shape = {spec.in_channels,  spec.in_height, spec.in_width,
-                                            spec.out_channels, e.out_height,   e.out_width,
-                                            mode == 0,         true,           false};
-                    size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
-                    CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
-                          "%s: %zu", describe(&spec), needed);
-                    CHECK(scratch_needed <= CONVPOOL_LAYER_SCRATCH_MAX(spec.in_channels, spec.in_height, spec.in_width,
-                                                                       spec.out_channels),
-                          "%s: %zu", describe(&spec), scratch_needed);
-                }
-    }
-}
-
-void check_memory_weights_and_bias_are_copied(void) {
-    uint64_t state = test_seed();
-    problem p = problem_new(3, 9, 9, 5, 0);
-    problem_fill(&p, &state);
-    float before[80], after[80];
-    convpool_layer *layer, *zero_biased, *unbiased;
-    CHECK(p.e.out == 80, "%zu", p.e.out);
-    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &layer) == CONVPOOL_OK, "%s", "create");
-    void *scratch = allocate(convpool_layer_scratch_size(layer), 1);
-    convpool_layer_run(layer, p.input, before, scratch);
-    memset(p.bias, 0, 5 * sizeof(float));
-    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &zero_biased) == CONVPOOL_OK, "%s", "create");
-    CHECK(convpool_layer_create(&p.spec, p.weights, NULL, &unbiased) == CONVPOOL_OK, "%s", "create");
-    random_fill(&state, p.weights, p.e.weights);
-    random_fill(&state, p.bias, 5);
-    convpool_layer_run(layer, p.input, after, scratch);
-    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "the layer still reads what it was made from");
-    convpool_layer_run(zero_biased, p.input, before, scratch);
-    convpool_layer_run(unbiased, p.input, after, scratch);
-    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "no bias is not a bias of zero");
-    convpool_layer_destroy(layer);
-    convpool_layer_destroy(zero_biased);
-    convpool_layer_destroy(unbiased);
-    free(scratch);
-    problem_free(&p);
-}
-
-void check_memory_large_images_and_many_channels(void) {
-    uint64_t state = test_seed();
-    check_random(1, 2051, 2049, 1, 0, at_end, &state);
-    check_random(1, 1025, 1030, 2, 1, at_start, &state);
-    check_random(2, 5, 8001, 3, 0, at_end, &state);
-    check_random(2, 8001, 5, 3, 1, at_end, &state);
-    check_random(515, 7, 9, 260, 0, at_end, &state);
-    check_random(515, 4, 6, 130, 3, at_start, &state);
-    check_random(50, 9, 45, 7, 0, at_end, &state);
-    check_random(33, 5, 12, 251, 0, at_end, &state);
-    check_random(8, 5, 20, 1031, 1, at_start, &state);
-    check_random(8, 5, 40, 1031, 0, at_end, &state);
 }

@@ -2,6 +2,7 @@
 /* What the checks stand on: counting, guarded memory, processes of their own. */
 #define _DEFAULT_SOURCE
 #include "checks.h"
+#include "random.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +29,35 @@ bool check_failed(const char *file, int line, const char *condition, const char 
 uint64_t test_seed(void) {
     const char *text = getenv("CONVPOOL_TEST_SEED");
     return text == NULL || *text == 0 ? 60 : strtoull(text, NULL, 0);
+}
+
+bool in_sample(uint64_t *state) {
+    const char *text = getenv("CONVPOOL_TEST_ONE_IN");
+    size_t one_in = text == NULL ? 1 : (size_t)strtoull(text, NULL, 0);
+    return one_in <= 1 || random_below(state, one_in) == 0;
+}
+
+bool vector_state_is_clean(void) {
+#ifdef __x86_64__
+    unsigned char registers[16][64] = {{0}};
+#define STORE_4(instruction, bits, a, b, c, d) \
+    instruction " %%" bits #a ", 64*" #a "(%0)\n" instruction " %%" bits #b ", 64*" #b "(%0)\n" instruction \
+                " %%" bits #c ", 64*" #c "(%0)\n" instruction " %%" bits #d ", 64*" #d "(%0)\n"
+#define STORE(bits) \
+    __asm__ volatile(STORE_4("vmovups", bits, 0, 1, 2, 3) STORE_4("vmovups", bits, 4, 5, 6, 7) \
+                         STORE_4("vmovups", bits, 8, 9, 10, 11) STORE_4("vmovups", bits, 12, 13, 14, 15) \
+                     : \
+                     : "r"(registers) \
+                     : "memory")
+    if (__builtin_cpu_supports("avx512f"))
+        STORE("zmm");
+    else if (__builtin_cpu_supports("avx"))
+        STORE("ymm");
+    for (size_t i = 0; i < 16; i++)
+        for (size_t byte = 16; byte < 64; byte++)
+            if (registers[i][byte] != 0) return false;
+#endif
+    return true;
 }
 
 struct guarded {

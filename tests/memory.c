@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Where tensors, scratch and layers may lie, and that nothing outside them is touched. */
+#include "dispatch.h"
+#include "problem.h"
+#include "random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Every tensor between inaccessible pages, at the one and at the other: every width to four vectors and more with small
+ * heights, and the reverse. */
+void check_memory_every_size_between_guard_pages(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 4; mode++)
+        for (size_t a = least(mode); a <= SEVERAL_VECTORS; a++)
+            for (size_t b = least(mode); b <= 14; b++)
+                for (int upright = 0; upright < 2; upright++)
+                    for (int where = AT_START; where <= AT_END; where++)
+                        if (in_sample(&state))
+                            check_random(1 + (a + b) % 3, upright ? a : b, upright ? b : a, 1 + (a + 2 * b) % 5,
+                                         mode | (unsigned)(a + b / 2) % 2 * 4, where == AT_START ? at_start : at_end,
+                                         &state);
+}
+
+void check_memory_tensors_at_every_offset(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (size_t input = 0; input < 16; input++)
+            for (size_t output = 0; output < 16; output++) {
+                layout at = {output % 2 ? AT_START : AT_END, input * sizeof(float), output * sizeof(float), 0, 0};
+                check_random(2, 5, 40, 3, mode, at, &state);
+            }
+}
+
+void check_memory_scratch_and_layer_at_every_byte(void) {
+    uint64_t state = test_seed();
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (size_t gap = 0; gap <= 64; gap++)
+            for (int where = AT_START; where <= AT_END; where++)
+                check_random(2, 5, 40, 3, mode, (layout){(place)where, 0, 0, gap, 64 - gap}, &state);
+}
+
+void check_memory_sizes_stay_within_the_public_bounds(void) {
+    /* They are constant expressions. */
+    static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX(16, 32)], scratch[CONVPOOL_LAYER_SCRATCH_MAX(16, 25, 25, 32)];
+    static const float weights[32 * 16 * 4];
+    static float input[16 * 25 * 25], output[32 * 12 * 12];
+    static const size_t counts[] = {1, 2, 3, 7, 16, 33, 100, 512, 4000}, sides[] = {2, 3, 8, 65, 1000, 70000};
+    convpool_layer_spec spec = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
+    convpool_layer *layer;
+    CHECK(convpool_layer_create_in(&spec, weights, NULL, memory, sizeof memory, &layer) == CONVPOOL_OK, "%s", "static");
+    CHECK(convpool_layer_scratch_size(layer) <= sizeof scratch, "%zu", convpool_layer_scratch_size(layer));
+    CHECK(convpool_layer_run(layer, input, output, scratch) == CONVPOOL_OK, "%s", "static");
+
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        const convpool_isa *const *isa = convpool_isas;
+        while (strcmp((*isa)->name, info.isa) != 0)
+            isa++;
+        const convpool_kernel *kernel = (*isa)->kernels;
+        while (strcmp(kernel->name, info.name) != 0)
+            kernel++;
+        for (size_t i = 0; i < sizeof counts / sizeof *counts * sizeof counts / sizeof *counts; i++)
+            for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
+                for (unsigned mode = 0; mode < 2; mode++) {
+                    size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
+                    spec =
+                        (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
+                    extents e = extents_of(&spec);
+                    convpool_shape shape = {spec.in_channels,  spec.in_height, spec.in_width,
+                                            spec.out_channels, e.out_height,   e.out_width,
+                                            mode == 0,         true,           false};
+                    size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
+                    CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
+                          "%s: %zu", describe(&spec), needed);
+                    CHECK(scratch_needed <= CONVPOOL_LAYER_SCRATCH_MAX(spec.in_channels, spec.in_height, spec.in_width,
+                                                                       spec.out_channels),
+                          "%s: %zu", describe(&spec), scratch_needed);
+                }
+    }
+}
+
+/* What checks every call of a kernel must be able to fail. */
+void check_memory_a_dirty_vector_state_is_seen(void) {
+    CHECK(vector_state_is_clean(), "%s", "before");
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx")) {
+        __asm__ volatile("vcmpps $15, %%ymm9, %%ymm9, %%ymm9" ::: "xmm9"); /* all ones */
+        CHECK(!vector_state_is_clean(), "%s", "dirty");
+        __asm__ volatile("vzeroupper");
+    }
+#endif
+    CHECK(vector_state_is_clean(), "%s", "after");
+}
+
+void check_memory_weights_and_bias_are_copied(void) {
+    uint64_t state = test_seed();
+    problem p = problem_new(3, 9, 9, 5, 0);
+    problem_fill(&p, &state);
+    float before[80], after[80];
+    convpool_layer *layer, *zero_biased, *unbiased;
+    CHECK(p.e.out == 80, "%zu", p.e.out);
+    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &layer) == CONVPOOL_OK, "%s", "create");
+    void *scratch = allocate(convpool_layer_scratch_size(layer), 1);
+    convpool_layer_run(layer, p.input, before, scratch);
+    memset(p.bias, 0, 5 * sizeof(float));
+    CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &zero_biased) == CONVPOOL_OK, "%s", "create");
+    CHECK(convpool_layer_create(&p.spec, p.weights, NULL, &unbiased) == CONVPOOL_OK, "%s", "create");
+    random_fill(&state, p.weights, p.e.weights);
+    random_fill(&state, p.bias, 5);
+    convpool_layer_run(layer, p.input, after, scratch);
+    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "the layer still reads what it was made from");
+    convpool_layer_run(zero_biased, p.input, before, scratch);
+    convpool_layer_run(unbiased, p.input, after, scratch);
+    CHECK(memcmp(before, after, sizeof before) == 0, "%s", "no bias is not a bias of zero");
+    convpool_layer_destroy(layer);
+    convpool_layer_destroy(zero_biased);
+    convpool_layer_destroy(unbiased);
+    free(scratch);
+    problem_free(&p);
+}
+
+void check_memory_large_images_and_many_channels(void) {
+    uint64_t state = test_seed();
+    check_random(1, 2051, 2049, 1, 0, at_end, &state);
+    check_random(1, 1025, 1030, 2, 1, at_start, &state);
+    check_random(2, 5, 8001, 3, 0, at_end, &state);
+    check_random(2, 8001, 5, 3, 1, at_end, &state);
+    check_random(515, 7, 9, 260, 0, at_end, &state);
+    check_random(515, 4, 6, 130, 3, at_start, &state);
+    check_random(50, 9, 45, 7, 0, at_end, &state);
+    check_random(33, 5, 12, 251, 0, at_end, &state);
+    check_random(8, 5, 20, 1031, 1, at_start, &state);
+    check_random(8, 5, 40, 1031, 0, at_end, &state);
+}

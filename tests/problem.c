@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "problem.h"
+#include "random.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *allocate(size_t count, size_t size) {
+    void *memory = calloc(count ? count : 1, size);
+    if (memory == NULL) abort();
+    return memory;
+}
+
+problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
+    problem p = {.spec = {channels, height, width, out_channels,
+                          mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
+                          mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+                          mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU, NULL}};
+    p.e = extents_of(&p.spec);
+    p.input = allocate(p.e.in, sizeof(float));
+    p.weights = allocate(p.e.weights, sizeof(float));
+    p.bias = allocate(out_channels, sizeof(float));
+    return p;
+}
+
+void problem_free(problem *p) {
+    free(p->input);
+    free(p->weights);
+    free(p->bias);
+}
+
+void problem_fill(problem *p, uint64_t *state) {
+    random_fill(state, p->input, p->e.in);
+    random_fill(state, p->weights, p->e.weights);
+    random_fill(state, p->bias, p->spec.out_channels);
+}
+
+bool same(const convpool_layer_spec *spec, float a, float b) {
+    if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
+    return RELU(spec) ? memcmp(&a, &b, sizeof a) == 0 : a == b;
+}
+
+const char *describe(const convpool_layer_spec *s) {
+    static char text[160];
+    snprintf(text, sizeof text, "%s %zux%zux%zu:%zu filter %d pool %d activation %d", s->kernel, s->in_channels,
+             s->in_height, s->in_width, s->out_channels, (int)s->filter, (int)s->pool, (int)s->activation);
+    return text;
+}
+
+static struct {
+    guarded *memory;
+    size_t most;
+} pieces[PIECES];
+
+void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
+    if (pieces[piece].most < bytes + gap || pieces[piece].memory == NULL) {
+        if (pieces[piece].memory != NULL) guarded_free(pieces[piece].memory);
+        pieces[piece].most = bytes + gap;
+        pieces[piece].memory = guarded_new(bytes + gap);
+    }
+    void *placed = guarded_place(pieces[piece].memory, bytes, where, gap);
+    if (from != NULL) memcpy(placed, from, bytes);
+    return placed;
+}
+
+convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
+    convpool_layer_spec spec = p->spec;
+    spec.kernel = kernel;
+    float *weights = put(WEIGHTS, p->weights, p->e.weights * sizeof(float), at.where, at.input);
+    float *bias = put(BIAS, p->bias, spec.out_channels * sizeof(float), at.where, at.output);
+    size_t bytes = convpool_layer_memory_size(&spec);
+    void *memory = put(MEMORY, NULL, bytes, at.where, at.memory);
+    convpool_layer *layer = NULL;
+    convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
+    CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
+    CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
+    memset(weights, 0xff, p->e.weights * sizeof(float));
+    memset(bias, 0xff, spec.out_channels * sizeof(float));
+    return layer;
+}
+
+bool piece_intact(int piece) { return guarded_intact(pieces[piece].memory); }
+
+void check_intact(const convpool_layer_spec *spec) {
+    static const char *const names[PIECES] = {"input", "weights", "bias", "output", "scratch", "layer"};
+    for (int piece = 0; piece < PIECES; piece++)
+        CHECK(piece_intact(piece), "%s: written outside %s", describe(spec), names[piece]);
+}
+
+/* What an algorithm owes on a problem: results to the last bit, by family, and bounds. */
+typedef struct debt {
+    const char *algorithm;
+    float *bits[2];
+    double *bound;
+} debt;
+enum { ALGORITHMS = 8 }; /* there are fewer */
+
+/* Computes what is asked for, once. */
+static const debt *owed(debt *all, const problem *p, const char *algorithm, bool fused, bool bounded) {
+    debt *e = all;
+    while (e->algorithm != NULL && strcmp(e->algorithm, algorithm) != 0)
+        e++;
+    e->algorithm = algorithm;
+    if (e->bits[fused] == NULL) {
+        e->bits[fused] = allocate(p->e.out, sizeof(float));
+        reference_bits(&p->spec, algorithm, fused, p->input, p->weights, p->bias, e->bits[fused]);
+    }
+    if (bounded && e->bound == NULL) {
+        e->bound = allocate(p->e.out, sizeof(double));
+        reference_bound(&p->spec, algorithm, p->input, p->weights, p->bias, e->bound);
+    }
+    return e;
+}
+
+/* The largest magnitude; infinity where a value is none. */
+static double largest(const float *values, size_t count) {
+    double most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = fmax(most, isfinite(values[i]) ? fabs((double)values[i]) : INFINITY);
+    return most;
+}
+
+void check_problem(const problem *p, expectation held_to, layout at) {
+    debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, NULL}};
+    double *y = allocate(p->e.out, sizeof *y), largest_input = largest(p->input, p->e.in);
+    reference_double(&p->spec, p->input, p->weights, p->bias, y);
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        bool fused = isa_is_fused(info.isa);
+        convpool_layer_spec spec = p->spec;
+        spec.kernel = info.name;
+        convpool_layer *layer = guarded_layer(p, info.name, at);
+        if (layer == NULL) continue;
+        double stated = isfinite(largest_input) ? convpool_layer_error_bound(layer, largest_input) : INFINITY;
+        bool bounded = isfinite(stated);
+        CHECK(bounded || held_to != BOUND, "%s: there is no bound", describe(&spec));
+        const debt *e = owed(all, p, info.algorithm, fused, bounded);
+        float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
+        float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), at.where, at.output);
+        void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
+        convpool_status status = convpool_layer_run(layer, input, output, scratch);
+        CHECK(vector_state_is_clean(), "%s: the upper halves of vectors are dirty", describe(&spec));
+        CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
+        CHECK(memcmp(input, p->input, p->e.in * sizeof(float)) == 0, "%s: input changed", describe(&spec));
+        check_intact(&spec);
+        for (size_t i = 0; i < p->e.out; i++) {
+            CHECK(same(&spec, output[i], e->bits[fused][i]), "%s: output %zu is %a, not %a", describe(&spec), i,
+                  output[i], e->bits[fused][i]);
+            if (bounded) {
+                double error = fabs(output[i] - y[i]);
+                CHECK(error <= e->bound[i] && error <= stated, "%s: output %zu is %g, not %g within %g and %g",
+                      describe(&spec), i, output[i], y[i], e->bound[i], stated);
+            }
+            if (held_to == EXACT)
+                CHECK(output[i] == y[i], "%s: output %zu is %g, not %g", describe(&spec), i, output[i], y[i]);
+        }
+        convpool_layer_destroy(layer);
+    }
+    for (debt *e = all; e->algorithm != NULL; e++) {
+        free(e->bits[0]);
+        free(e->bits[1]);
+        free(e->bound);
+    }
+    free(y);
+}
+
+void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
+                  uint64_t *state) {
+    problem p = problem_new(channels, height, width, out_channels, mode);
+    problem_fill(&p, state);
+    check_problem(&p, BOUND, at);
+    problem_free(&p);
+}

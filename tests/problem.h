@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* A layer with its data, and what holds every kernel to what it owes on it, in guarded memory. */
+#ifndef CONVPOOL_PROBLEM_H
+#define CONVPOOL_PROBLEM_H
+
+#include "checks.h"
+#include "reference.h"
+
+#define RELU(spec) ((spec)->activation == CONVPOOL_ACTIVATION_RELU)
+
+typedef struct problem {
+    convpool_layer_spec spec;
+    extents e;
+    float *input, *weights, *bias;
+} problem;
+
+/* mode: 1 no pooling, 2 no activation, 4 a flipped filter, added. All data is zero. */
+problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode);
+void problem_free(problem *p);
+void problem_fill(problem *p, uint64_t *state); /* with random_uniform() */
+
+/* Heights and widths that a pooled or unpooled output needs at least. */
+static inline size_t least(unsigned mode) { return mode & 1 ? 2 : 3; }
+
+/* The widest vector has 16 lanes and an unpooled step has four: 140 goes past two steps, and past four vectors of
+ * pooled pixels. */
+enum { SEVERAL_VECTORS = 140 };
+
+/* Zeroed memory, or the end. */
+void *allocate(size_t count, size_t size);
+
+/* What a spec says, for messages; valid until the next call. */
+const char *describe(const convpool_layer_spec *spec);
+
+/* Whether two results are the same: any NaN for any NaN, and without ReLU any zero for any zero. */
+bool same(const convpool_layer_spec *spec, float a, float b);
+
+/* Where tensors lie: at which guard page, and how many bytes away from it; weights as the input, bias as the output. */
+typedef struct layout {
+    place where;
+    size_t input, output, scratch, memory;
+} layout;
+static const layout at_start = {AT_START, 0, 0, 0, 0}, at_end = {AT_END, 0, 0, 0, 0};
+
+/* One piece of guarded memory for each of a layer's tensors, grown as needed. put() places a tensor there: a copy of
+ * `from`, or canaries where that is NULL. */
+enum { INPUT, WEIGHTS, BIAS, OUTPUT, SCRATCH, MEMORY, PIECES };
+void *put(int piece, const void *from, size_t bytes, place where, size_t gap);
+bool piece_intact(int piece);
+void check_intact(const convpool_layer_spec *spec); /* all of them */
+
+/* A layer of this kernel in guarded memory; its weights and bias are made unreadable garbage once it exists. */
+convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at);
+
+/* What results are held to. All are held to the documented order of evaluation, bit for bit, and, where
+ * convpool_layer_error_bound() is finite, to that and to the finer bound that knows the input. */
+typedef enum expectation {
+    BITS,  /* no more */
+    BOUND, /* the bound must be finite */
+    EXACT  /* the exact result: every intermediate fits a float */
+} expectation;
+
+/* Runs every supported kernel and holds it to the references. */
+void check_problem(const problem *p, expectation held_to, layout at);
+
+/* The same on random data. */
+void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
+                  uint64_t *state);
+
+#endif
