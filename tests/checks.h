@@ -34,6 +34,8 @@
     X(numbers, every_split_gives_the_same_bits) \
     X(numbers, stages_pool) \
     X(numbers, stages_relu) \
+    X(conformance, fused_layer) \
+    X(conformance, pool_and_relu) \
     X(bound, is_the_documented_formula) \
     X(bound, is_infinite_where_a_sum_may_overflow) \
     X(bound, holds_on_adversarial_inputs) \

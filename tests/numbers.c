@@ -41,27 +41,6 @@ void check_numbers_the_reference_fused_multiply_add_is_exact(void) {
     CHECK(isnan(fused_multiply_add(INFINITY, 0.0f, 1.0f)), "%s", "infinity times zero");
 }
 
-static void *read_npy(const char *name, const char *type, size_t count, size_t size) {
-    char path[1024];
-    unsigned char head[10];
-    snprintf(path, sizeof path, "%s/%s.npy", TEST_DATA, name);
-    FILE *file = fopen(path, "rb");
-    void *values = NULL;
-    if (CHECK(file != NULL, "cannot open %s", path) &&
-        CHECK(fread(head, 1, 10, file) == 10 && memcmp(head, "\x93NUMPY\1\0", 8) == 0, "%s is no .npy", path)) {
-        size_t length = head[8] + 256u * head[9];
-        char *header = allocate(length + 1, 1);
-        values = allocate(count, size);
-        CHECK(fread(header, 1, length, file) == length && strstr(header, type) != NULL &&
-                  strstr(header, "'fortran_order': False") != NULL && fread(values, size, count, file) == count &&
-                  fgetc(file) == EOF,
-              "%s does not hold %zu times %s: %s", path, count, type, header);
-        free(header);
-    }
-    if (file != NULL) fclose(file);
-    return values;
-}
-
 /* What convpool-info --bits prints: one number for each algorithm and family, whatever the compiler and the machine. A
  * change that is meant to change results changes them. */
 void check_numbers_bits(void) {
@@ -87,9 +66,9 @@ void check_numbers_bits(void) {
 
 void check_numbers_seed_layer_matches_golden_data(void) {
     problem p = problem_new(16, 25, 25, 32, 4);
-    float *x = read_npy("x", "<f4", p.e.in, 4), *weights = read_npy("weights", "<f4", p.e.weights, 4);
-    float *bias = read_npy("bias", "<f4", 32, 4);
-    double *golden = read_npy("y", "<f8", p.e.out, 8);
+    float *x = read_npy("x", "<f4", p.e.in), *weights = read_npy("weights", "<f4", p.e.weights);
+    float *bias = read_npy("bias", "<f4", 32);
+    double *golden = read_npy("y", "<f8", p.e.out);
     if (x != NULL && weights != NULL && bias != NULL && golden != NULL) {
         memcpy(p.input, x, p.e.in * 4);
         memcpy(p.weights, weights, p.e.weights * 4);

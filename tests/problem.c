@@ -168,6 +168,36 @@ void check_problem(const problem *p, expectation held_to, layout at) {
     free(y);
 }
 
+void *read_npy(const char *name, const char *type, size_t count) {
+    char path[1024];
+    unsigned char head[10];
+    size_t size = (size_t)(type[2] - '0');
+    snprintf(path, sizeof path, "%s/%s.npy", TEST_DATA, name);
+    FILE *file = fopen(path, "rb");
+    unsigned char *values = NULL;
+    if (CHECK(file != NULL, "cannot open %s", path) &&
+        CHECK(fread(head, 1, 10, file) == 10 && memcmp(head, "\x93NUMPY\1\0", 8) == 0, "%s is no .npy", path)) {
+        size_t length = head[8] + 256u * head[9];
+        char *header = allocate(length + 1, 1);
+        values = allocate(count, size);
+        CHECK(fread(header, 1, length, file) == length && strstr(header, type) != NULL &&
+                  strstr(header, "'fortran_order': False") != NULL && fread(values, size, count, file) == count &&
+                  fgetc(file) == EOF,
+              "%s does not hold %zu times %s: %s", path, count, type, header);
+        free(header);
+    }
+    if (file != NULL) fclose(file);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    for (size_t i = 0; values != NULL && i < count; i++)
+        for (size_t byte = 0; byte < size / 2; byte++) {
+            unsigned char *first = values + i * size + byte, *last = values + i * size + size - 1 - byte, kept = *first;
+            *first = *last;
+            *last = kept;
+        }
+#endif
+    return values;
+}
+
 void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
                   uint64_t *state) {
     problem p = problem_new(channels, height, width, out_channels, mode);
