@@ -18,6 +18,7 @@
     X(environment, refuses_what_the_cpu_cannot_run) \
     X(environment, is_read_once_and_not_by_listing) \
     X(environment, gives_way_to_the_spec) \
+    X(environment, first_calls_at_once) \
     X(numbers, the_reference_fused_multiply_add_is_exact) \
     X(numbers, bits) \
     X(numbers, seed_layer_matches_golden_data) \
@@ -40,6 +41,7 @@
     X(bound, is_infinite_where_a_sum_may_overflow) \
     X(bound, holds_on_adversarial_inputs) \
     X(bound, is_nearly_reached) \
+    X(threads, create_run_and_destroy) \
     X(memory, every_size_between_guard_pages) \
     X(memory, tensors_at_every_offset) \
     X(memory, scratch_and_layer_at_every_byte) \
@@ -94,5 +96,8 @@ enum { CANARY = 0xa5 };
 /* Runs body(argument) in a process of its own, with CONVPOOL_KERNEL set to value (NULL: unset), and counts its
  * failures as one. */
 void alone(const char *value, void (*body)(const char *argument), const char *argument);
+
+/* What was printed on stderr while body(argument) ran. */
+const char *stderr_of(void (*body)(const char *argument), const char *argument);
 
 #endif

@@ -23,8 +23,7 @@ static bool first_supported(const char *wanted, convpool_kernel_info *info) {
     return false;
 }
 
-/* What was printed on stderr while body(argument) ran. */
-static const char *stderr_of(void (*body)(const char *argument), const char *argument) {
+const char *stderr_of(void (*body)(const char *argument), const char *argument) {
     static char text[4096];
     FILE *file = tmpfile();
     fflush(stderr);

@@ -168,6 +168,23 @@ void check_problem(const problem *p, expectation held_to, layout at) {
     free(y);
 }
 
+void check_rows(const problem *p, const convpool_layer *layer, const float *input, const float *whole, void *scratch,
+                size_t first, size_t count) {
+    const convpool_layer_spec *spec = &p->spec;
+    float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), AT_END, 0);
+    CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
+    check_intact(spec);
+    for (size_t o = 0, i = 0; o < spec->out_channels; o++)
+        for (size_t row = 0; row < p->e.out_height; row++)
+            for (size_t q = 0; q < p->e.out_width; q++, i++) {
+                bool inside = row >= first && row < first + count;
+                unsigned char canary[sizeof(float)];
+                memset(canary, CANARY, sizeof canary);
+                CHECK(memcmp(&output[i], inside ? (const void *)&whole[i] : canary, sizeof(float)) == 0,
+                      "%s rows %zu + %zu: output %zu", describe(spec), first, count, i);
+            }
+}
+
 void *read_npy(const char *name, const char *type, size_t count) {
     char path[1024];
     unsigned char head[10];

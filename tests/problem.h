@@ -66,7 +66,11 @@ typedef enum expectation {
 /* Runs every supported kernel and holds it to the references. */
 void check_problem(const problem *p, expectation held_to, layout at);
 
-/* The same on random data. */
+/* Runs rows [first, first + count) of a layer whose whole output is known, into memory full of canaries. */
+void check_rows(const problem *p, const convpool_layer *layer, const float *input, const float *whole, void *scratch,
+                size_t first, size_t count);
+
+/* check_problem() on random data. */
 void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
                   uint64_t *state);
 

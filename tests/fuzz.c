@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* A target for libFuzzer: bytes become a spec, data, a layout in guarded memory, bands of rows and a kernel's name.
+ * What the spec says must be refused with its status; else every supported kernel must return the reference's bits,
+ * within the bound, and write nothing outside. */
+#include "dispatch.h"
+#include "problem.h"
+#include "random.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct bytes {
+    const uint8_t *next;
+    size_t left;
+} bytes;
+
+static unsigned byte(bytes *b) { return b->left == 0 ? 0 : (b->left--, *b->next++); }
+
+static uint64_t several(bytes *b, int count) {
+    uint64_t value = 0;
+    while (count-- > 0)
+        value = value << 8 | byte(b);
+    return value;
+}
+
+/* Mostly small; 253 and up stand for what no memory can hold. */
+static size_t extent(bytes *b, size_t most) {
+    unsigned value = byte(b);
+    return value >= 253 ? SIZE_MAX >> (value - 253) : value % (most + 1);
+}
+
+static float number(bytes *b, uint64_t *state, unsigned kind) {
+    static const float specials[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -0x1p121f, 0x1p-149f, -0.0f, 0, 1, -2};
+    uint32_t pattern;
+    float value;
+    switch (kind % 6) {
+    case 0: return random_uniform(state);
+    case 1: return random_wide(state, -60, 60);
+    case 2: return random_wide(state, -126, 127);
+    case 3: return random_uniform(state) * 0x1p-126f;
+    case 4: return random_below(state, 50) ? random_uniform(state) : specials[random_below(state, 10)];
+    default:
+        pattern = (uint32_t)several(b, 4);
+        memcpy(&value, &pattern, sizeof value);
+        return value;
+    }
+}
+
+static void demand(bool holds) {
+    if (!holds) abort();
+}
+
+/* What create must say of a spec that may be anything. */
+static convpool_status expected_status(const convpool_layer_spec *s) {
+    size_t smallest = s->pool == CONVPOOL_POOL_MAX_2X2 ? 3 : 2, huge = SIZE_MAX >> 3;
+    if ((unsigned)s->filter > 1 || (unsigned)s->pool > 1 || (unsigned)s->activation > 1)
+        return CONVPOOL_INVALID_ARGUMENT;
+    if (s->in_channels == 0 || s->out_channels == 0 || s->in_height < smallest || s->in_width < smallest ||
+        s->in_channels > huge || s->out_channels > huge || s->in_height > huge || s->in_width > huge)
+        return CONVPOOL_INVALID_SHAPE;
+    if (s->kernel == NULL || *s->kernel == 0) return CONVPOOL_OK;
+    convpool_status status = CONVPOOL_KERNEL_UNKNOWN;
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++)
+        if (strcmp(s->kernel, info.name) == 0 || strcmp(s->kernel, info.isa) == 0 ||
+            strcmp(s->kernel, info.algorithm) == 0)
+            status = info.supported || status == CONVPOOL_OK ? CONVPOOL_OK : CONVPOOL_KERNEL_UNSUPPORTED;
+    return status;
+}
+
+static const char *kernel_name(bytes *b, char text[24]) {
+    convpool_kernel_info info;
+    unsigned choice = byte(b);
+    if (choice >= 250) { /* any bytes */
+        for (size_t i = 0; i < choice - 250 + 4; i++)
+            text[i] = (char)byte(b);
+        return text;
+    }
+    if (!convpool_kernel_get(choice % 32, &info)) return choice % 2 ? NULL : "";
+    return choice < 100 ? info.name : choice < 200 ? info.isa : info.algorithm;
+}
+
+static void check_stages(bytes *b, uint64_t *state) {
+    size_t channels = 1 + byte(b) % 3, height = 2 + byte(b) % 7, width = 2 + byte(b) % 70;
+    size_t in = channels * height * width, out = channels * (height / 2) * (width / 2);
+    unsigned kind = byte(b);
+    float *values = allocate(in, sizeof *values);
+    for (size_t i = 0; i < in; i++)
+        values[i] = number(b, state, kind);
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        if ((*isa)->needs & ~convpool_cpu_features()) continue;
+        float *input = put(INPUT, values, in * sizeof *values, AT_END, 0);
+        float *output = put(OUTPUT, NULL, in * sizeof *values, AT_END, 0);
+        (*isa)->relu(input, in, output);
+        for (size_t i = 0; i < in; i++) {
+            float expected = reference_relu(values[i]);
+            demand(isnan(expected) ? isnan(output[i]) : memcmp(&expected, &output[i], sizeof expected) == 0);
+        }
+        output = put(OUTPUT, NULL, out * sizeof *values, AT_START, 0);
+        (*isa)->max_pool_2x2(input, channels, height, width, output);
+        for (size_t i = 0; i < out; i++) {
+            size_t row = i / (width / 2), top = row / (height / 2) * height + row % (height / 2) * 2;
+            const float *x = values + top * width + i % (width / 2) * 2;
+            float expected = reference_max(reference_max(x[0], x[1]), reference_max(x[width], x[width + 1]));
+            demand(isnan(expected) ? isnan(output[i]) : output[i] == expected);
+        }
+        demand(piece_intact(INPUT) && piece_intact(OUTPUT));
+    }
+    free(values);
+}
+
+/* Three bands that cover the output, of every kernel. */
+static void check_bands(bytes *b, const problem *p, layout at) {
+    convpool_kernel_info info;
+    size_t rows = p->e.out_height, first = byte(b) % (rows + 1), second = first + byte(b) % (rows - first + 1);
+    float *whole = allocate(p->e.out, sizeof *whole);
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        convpool_layer *layer = guarded_layer(p, info.name, at);
+        float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
+        void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
+        demand(convpool_layer_run(layer, input, whole, scratch) == CONVPOOL_OK);
+        check_rows(p, layer, input, whole, scratch, 0, first);
+        check_rows(p, layer, input, whole, scratch, first, second - first);
+        check_rows(p, layer, input, whole, scratch, second, rows - second);
+    }
+    free(whole);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    bytes b = {data, size};
+    char name[24] = {0};
+    uint64_t state = several(&b, 2);
+    unsigned mode = byte(&b), place_byte = byte(&b), input_kind = byte(&b), weight_kind = byte(&b);
+    convpool_layer_spec spec = {.in_channels = extent(&b, 66),
+                                .in_height = extent(&b, 24),
+                                .in_width = extent(&b, 100),
+                                .out_channels = extent(&b, 20)};
+    spec.filter = (convpool_filter)(mode >> 2 & 1);
+    spec.pool = (convpool_pool)(mode & 1);
+    spec.activation = (convpool_activation)(mode >> 1 & 1);
+    if (mode >= 248) spec.activation = (convpool_activation)mode;
+    spec.kernel = kernel_name(&b, name);
+
+    convpool_status expected = expected_status(&spec);
+    float none = 0;
+    unsigned char *little = put(MEMORY, NULL, 100, AT_END, 0);
+    convpool_layer *layer = (convpool_layer *)(void *)little;
+    convpool_status status = convpool_layer_create_in(&spec, &none, NULL, little, 100, &layer);
+    demand(status == (expected == CONVPOOL_OK ? CONVPOOL_OUT_OF_MEMORY : expected) && layer == NULL);
+    demand(convpool_layer_memory_size(&spec) == 0 || expected == CONVPOOL_OK);
+    for (size_t i = 0; i < 100; i++)
+        demand(little[i] == CANARY);
+    if (expected != CONVPOOL_OK) return 0;
+
+    while (spec.in_channels * spec.in_height * spec.in_width * spec.out_channels > 50000) /* time is short */
+        *(spec.in_channels > 2 && byte(&b) % 2 ? &spec.in_channels
+          : spec.in_height > 6                 ? &spec.in_height
+          : spec.out_channels > 2              ? &spec.out_channels
+                                               : &spec.in_channels) /= 2;
+    problem p = problem_new(spec.in_channels, spec.in_height, spec.in_width, spec.out_channels, mode & 7);
+    for (size_t i = 0; i < p.e.in; i++)
+        p.input[i] = number(&b, &state, input_kind);
+    for (size_t i = 0; i < p.e.weights; i++)
+        p.weights[i] = number(&b, &state, weight_kind);
+    for (size_t i = 0; i < spec.out_channels; i++)
+        p.bias[i] = number(&b, &state, weight_kind / 8);
+    for (int n = 0; n < 8 && b.left >= 6; n++) { /* single values */
+        size_t where = (size_t)several(&b, 2);
+        float value = number(&b, &state, 5);
+        *(where % 4 == 0 ? &p.weights[where / 4 % p.e.weights] : &p.input[where % p.e.in]) = value;
+    }
+    layout at = {place_byte & 1 ? AT_START : AT_END, place_byte / 2 % 8 * 4, place_byte / 16 % 8 * 4,
+                 (place_byte * 7) % 65, (place_byte * 13) % 65};
+    check_problem(&p, BITS, at);
+    check_bands(&b, &p, at);
+    if (mode & 8) check_stages(&b, &state);
+    problem_free(&p);
+    demand(checks_failed == 0);
+    return 0;
+}
