@@ -662,7 +662,7 @@ VEC_INLINE void winograd_output(size_t tile, bool pool, const convpool_shape *s,
             vec left_middle[4], right_middle[4], largest[3];
             VEC_UNROLL
             for (size_t row = 0; row < 6; row++) {
-                if (!pool && row >= 3) break;
+                if (row >= 3 && (!pool || b->tiles < 4)) break; /* there are no lower tiles */
                 const float *from = m + (row < 3 ? 0 : 2 * units) + i;
                 vec left[3], right[3], y[3];
                 winograd_inverse(3, row % 3, from, left_middle, left);
