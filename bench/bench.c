@@ -84,6 +84,7 @@ static struct {
     const char *kernel, *json;
     double min_time; /* seconds a kernel and layer */
     size_t threads;  /* compare 1, 2, ... so many of them; 0: compare kernels, on one */
+    bool denormal;   /* the inputs */
     bool peers;
     const char *peers_isa; /* in the process that compares with them at this ISA */
     FILE *peers_json;      /* to which that writes its part of the JSON */
@@ -326,6 +327,10 @@ static void run_problem(problem *p) {
     random_fill(&state, p->input, p->e.in);
     random_fill(&state, p->weights, p->e.weights);
     random_fill(&state, p->bias, p->spec.out_channels);
+    for (size_t i = 0; i < p->e.in && options.denormal; i++)
+        p->input[i] *= 0x1p-126f;
+    for (size_t o = 0; o < p->spec.out_channels && options.denormal; o++)
+        p->bias[o] *= 0x1p-126f;
 
     size_t scratch_size = 0, peers = 0;
     while (peers_get(peers) != NULL)
@@ -605,13 +610,15 @@ static void add_problem(const char *shape) {
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS] [--peers | --threads N]\n"
+    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS]\n"
+    "                      [--denormal] [--peers | --threads N]\n"
     "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), on one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct)\n"
     "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
     "                    C input channels, H x W input, O output channels\n"
     "  --json FILE       write the results to FILE as well\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
+    "  --denormal        inputs and results that are denormal numbers, in place of ordinary ones\n"
     "  --peers           then compare with other libraries, one thread and one ISA each\n"
     "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n";
 
@@ -625,11 +632,15 @@ static void be_peers_process(char *argument) {
 }
 
 static void parse_options(int argc, char **argv) {
-    static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'}, {"shape", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},   {"min-time", required_argument, NULL, 't'},
-        {"peers", optional_argument, NULL, 'p'},  {"threads", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
+                                                 {"shape", required_argument, NULL, 's'},
+                                                 {"json", required_argument, NULL, 'j'},
+                                                 {"min-time", required_argument, NULL, 't'},
+                                                 {"peers", optional_argument, NULL, 'p'},
+                                                 {"threads", required_argument, NULL, 'n'},
+                                                 {"denormal", no_argument, NULL, 'd'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         char *end = NULL;
         switch (c) {
@@ -651,6 +662,7 @@ static void parse_options(int argc, char **argv) {
             options.peers = true;
             if (optarg != NULL) be_peers_process(optarg);
             break;
+        case 'd': options.denormal = true; break;
         case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
         default: fputs(usage, stderr); exit(2);
         }
@@ -717,6 +729,11 @@ int main(int argc, char **argv) {
     printf("\nGFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
            "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
            "error/bound: the largest error in any output over the bound on it that holds for any data.\n");
+    const entry *worst = NULL;
+    for (problem *p = options.problems; p != NULL; p = p->next)
+        for (size_t k = 0; k < p->count; k++)
+            if (worst == NULL || p->entries[k].error_ratio > worst->error_ratio) worst = &p->entries[k];
+    if (worst != NULL) printf("The largest of these here: %.4f, of %s.\n", worst->error_ratio, worst->kernel.name);
     if (options.peers) run_peers(argc, argv);
     if (json != NULL) {
         if ((json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
