@@ -14,33 +14,41 @@
  * Tensors are dense float32 in row-major order: images [channels][height][width], weights
  * [O][C][2][2], bias [O]. They need the alignment of float. Memory and scratch need none.
  *
- * Threads: every function may be called from any number of threads at once. A layer is immutable
- * once made, so threads may share it, each with scratch of its own, and an output, or rows of one, of its own. The
- * library starts no
- * thread, takes no lock and has no set-up call. The first call that needs to know asks the CPU what it
- * can do (some microseconds, up to about a millisecond under a hypervisor) and, where no kernel is named,
- * reads the environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process. Where
- * CONVPOOL_KERNEL names no kernel that can run here, that call says so in one line on stderr, and it and all later ones
- * that name no kernel are refused. The library prints nothing else.
+ * Threads: every function may be called from any number of threads at once. A layer is immutable once made, so
+ * threads may share it, each with scratch of its own, and an output, or rows of one, of its own. The library starts
+ * no thread, takes no lock and has no set-up call. The first call that needs to know asks the CPU what it can do
+ * (some microseconds, up to about a millisecond under a hypervisor) and, where no kernel is named, reads the
+ * environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process. Where CONVPOOL_KERNEL
+ * names no kernel that can run here, that call says so in one line on stderr, and it and all later ones that name no
+ * kernel are refused. The library prints nothing else. Running a layer makes no system call, and takes less than
+ * 16 KiB of stack in an optimized build.
  *
  * Errors: a call that is refused writes to no memory of the caller's, except that convpool_layer_create() and
- * convpool_layer_create_in() set *layer to NULL. What is wrong is looked for in this order: pointers
- * and enums, shape, kernel, memory size, overlap.
+ * convpool_layer_create_in() set *layer to NULL. What is wrong is looked for in this order: pointers and enums,
+ * shape, kernel, memory size, overlap.
  *
- * Numbers, in the default floating-point environment (rounding to nearest, no flush-to-zero, which the library leaves
- * as it finds it): an output is NaN when an input or weight under its window, or its bias, is NaN; infinities come out
- * as IEEE 754 arithmetic has them; ReLU gives +0 for every negative number and for -0. Denormal numbers are computed,
- * not flushed. For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical
- * bit for bit, and so are those of all without (scalar, sse2), up to the sign of a zero where there is no activation,
- * and the payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone.
+ * Numbers, in the default floating-point environment, rounding to nearest without flush-to-zero, which the library
+ * leaves as it finds it:
+ *   - For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical bit
+ *     for bit, and so are those of all without (scalar, sse2): on every CPU, from every compiler, however run_rows
+ *     splits an image, whatever the alignment; but for the sign of a zero where there is no activation, and the
+ *     payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone.
+ *   - An output is NaN when an input or weight under its window, or its bias, is NaN. Max-pooling and ReLU pass NaN
+ *     on.
+ *   - Infinities, and results that overflow to one, come out as IEEE 754 arithmetic has them in the direct sum:
+ *     infinity less infinity and infinity times zero are NaN.
+ *   - ReLU gives +0 for every negative number and for -0.
+ *   - Denormal numbers, in and out, are computed, not flushed to zero.
+ *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
+ *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
  *
- * Algorithms: "direct" sums as the formula is written; "winograd22" and "winograd32" (S. Winograd, 1980; A. Lavin and
- * S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3 convolution outputs. On data of even magnitude
- * all are as accurate. Where magnitudes differ widely, Winograd's are less so, element by element: with u = 2^-24 and n
- * = 4C, the error of direct is at most about (n + 1) u (|b| + sum |x||w|), that of the others about G (C + 8) u (|b| +
- * sum over c of max |x[c]| over the output's tile times sum |w[o, c]|), with G = 9 and 16, before the terms for
- * underflow. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of tiles that
- * read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
+ * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending; "winograd22" and
+ * "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3
+ * convolution outputs. On data of even magnitude all are as accurate. Where magnitudes differ widely, Winograd's are
+ * less so, element by element: with u = 2^-24, the error of direct is at most about (4C + 1) u (|b| + sum |x||w|),
+ * that of the others about G (C + 8) u (|b| + sum over c of max |x[c]| over the output's tile times sum |w[o, c]|),
+ * with G = 9 and 16. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of
+ * tiles that read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -160,16 +168,17 @@ CONVPOOL_API size_t convpool_layer_row_step(const convpool_layer *layer);
  * string is static; "" for NULL. */
 CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
 
-/* An a-priori bound on |y - exact| for every output y of this layer and all finite inputs of magnitude at most
- * max_abs_input, where exact is the result of the formula above in real numbers. With u = 2^-24 and X = max_abs_input,
+/* A bound on |y - exact| that holds for every output y of this layer and all finite inputs of magnitude at most
+ * max_abs_input; exact is the result of the formula above in real numbers. With u = 2^-24 and X = max_abs_input it is
  * the largest over o of
  *     k u (|b[o]| + X sum |w[o]|) + k 2^-149 (1 + N X)        k = G R / (1 - R u)
- * where G = 1, R = 4C + 1, N = 4C for direct, G = 9, R = C + 8, N = 9C for winograd22, and G = 16, R = C + 8, N = 16C
- * for winograd32. It is proven (the theory is that of N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd
- * ed., section 3.1, and of Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
- * Neural Networks, 2018; CONTRIBUTING.md has the derivation), holds for the worst of inputs, and is a hundred times
- * what roundings of even data add up to. Infinity where a sum may overflow, or where weights or bias are not finite;
- * NaN where layer is NULL or max_abs_input is negative or NaN. Takes one pass over the weights. */
+ * where G = 1, R = 4C + 1, N = 4C for direct; G = 9, R = C + 8, N = 9C for winograd22; G = 16, R = C + 8, N = 16C for
+ * winograd32; and for these the larger of theirs and direct's where X is so large that rows may be computed directly.
+ * It is proven, for the worst of inputs (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
+ * 3.1; Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks,
+ * 2018; CONTRIBUTING.md has the derivation); what even data's roundings add up to is often a hundredth of it.
+ * Infinity where a sum may overflow, or where weights or bias are not finite; NaN where layer is NULL, or
+ * max_abs_input negative or NaN. Takes one pass over the weights. */
 CONVPOOL_API double convpool_layer_error_bound(const convpool_layer *layer, double max_abs_input);
 
 /* Applies the layer to one image.
