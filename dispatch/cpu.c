@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What this CPU can do: the only file that knows cpu_features. A build without it (CONVPOOL_CPU_FEATURES is
- * not defined) holds only kernels that every CPU of its architecture can run. */
+/* What this CPU can do: the only file that knows cpu_features. A build without it (CONVPOOL_CPU_FEATURES,
+ * the name of its header, is not defined) holds only kernels that every CPU of its architecture can run. */
 #include "dispatch.h"
 
 #include <stdatomic.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #ifdef CONVPOOL_CPU_FEATURES
-#include <cpu_features/cpuinfo_x86.h>
+#include CONVPOOL_CPU_FEATURES
 #endif
 
 /* The first of an ISA's needs that is not met is given as the reason. cpu_features reports AVX2 and AVX-512F
