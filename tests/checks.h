@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Every check, as X(suite, name): void check_<suite>_<name>(void). Those of the suite `environment` come first: they
  * start processes of their own, in which nothing may have called the library before. */
@@ -67,8 +68,13 @@ CHECKS(DECLARE_CHECK)
  * then. Whether it holds. */
 #define CHECK(condition, ...) \
     (checks_done++, (condition) ? true : check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__))
+#ifdef __MINGW_PRINTF_FORMAT
+#define CHECK_FORMAT __MINGW_PRINTF_FORMAT
+#else
+#define CHECK_FORMAT printf
+#endif
 bool check_failed(const char *file, int line, const char *condition, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+    __attribute__((format(CHECK_FORMAT, 4, 5)));
 
 /* Conditions counted since the start, and how many of them failed. */
 extern size_t checks_done, checks_failed;
@@ -96,6 +102,11 @@ enum { CANARY = 0xa5 };
 /* Runs body(argument) in a process of its own, with CONVPOOL_KERNEL set to value (NULL: unset), and counts its
  * failures as one. */
 void alone(const char *value, void (*body)(const char *argument), const char *argument);
+#ifdef _WIN32
+/* There alone() starts this program again: main() returns body_alone() at once where is_alone(). */
+bool is_alone(void);
+int body_alone(void);
+#endif
 
 /* What was printed on stderr while body(argument) ran. */
 const char *stderr_of(void (*body)(const char *argument), const char *argument);

@@ -9,7 +9,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef _WIN32
+#include <io.h>
+#define setenv(name, value, replace) _putenv_s(name, value)
+#define dup _dup
+#define dup2 _dup2
+#define close _close
+#define fileno _fileno
+#define STDERR_FILENO 2
+/* tmpfile() would take the root of the drive. */
+static FILE *temporary_file(void) {
+    char *name = _tempnam(NULL, "convpool");
+    FILE *file = name == NULL ? NULL : fopen(name, "w+D"); /* D: deleted when it is closed */
+    free(name);
+    return file;
+}
+#else
 #include <unistd.h>
+#define temporary_file tmpfile
+#endif
 
 static const convpool_layer_spec seed = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
 static float input[16 * 25 * 25], output[32 * 12 * 12], weights[32 * 16 * 4], bias[32];
@@ -25,7 +44,7 @@ static bool first_supported(const char *wanted, convpool_kernel_info *info) {
 
 const char *stderr_of(void (*body)(const char *argument), const char *argument) {
     static char text[4096];
-    FILE *file = tmpfile();
+    FILE *file = temporary_file();
     fflush(stderr);
     int kept = dup(STDERR_FILENO);
     if (!CHECK(file != NULL && kept >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0, "%s", "cannot catch stderr"))

@@ -21,6 +21,9 @@ static bool wanted(size_t i, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+#ifdef _WIN32
+    if (is_alone()) return body_alone();
+#endif
     size_t planned = 0, number = 0, failed = 0;
     for (size_t i = 0; i < check_count; i++)
         planned += wanted(i, argc, argv);

@@ -8,9 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef _WIN32
+#include <inttypes.h>
+#include <process.h>
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 size_t checks_done, checks_failed;
 
@@ -65,12 +72,37 @@ struct guarded {
     size_t size, bytes, page;
 };
 
+#ifdef _WIN32
+static size_t page_size(void) {
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return info.dwPageSize;
+}
+static void *inaccessible(size_t bytes) { return VirtualAlloc(NULL, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_NOACCESS); }
+static bool make_accessible(void *first, size_t bytes) {
+    DWORD before;
+    return VirtualProtect(first, bytes, PAGE_READWRITE, &before);
+}
+static void release(void *all, size_t bytes) {
+    (void)bytes;
+    VirtualFree(all, 0, MEM_RELEASE);
+}
+#else
+static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+static void *inaccessible(size_t bytes) {
+    void *all = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return all == MAP_FAILED ? NULL : all;
+}
+static bool make_accessible(void *first, size_t bytes) { return mprotect(first, bytes, PROT_READ | PROT_WRITE) == 0; }
+static void release(void *all, size_t bytes) { munmap(all, bytes); }
+#endif
+
 guarded *guarded_new(size_t most) {
     guarded *g = malloc(sizeof *g);
-    g->page = (size_t)sysconf(_SC_PAGESIZE);
+    g->page = page_size();
     g->size = (most / g->page + 2) * g->page;
-    unsigned char *all = mmap(NULL, g->size + 2 * g->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED || mprotect(all + g->page, g->size, PROT_READ | PROT_WRITE) != 0) {
+    unsigned char *all = inaccessible(g->size + 2 * g->page);
+    if (all == NULL || !make_accessible(all + g->page, g->size)) {
         perror("guarded memory");
         abort();
     }
@@ -81,7 +113,7 @@ guarded *guarded_new(size_t most) {
 }
 
 void guarded_free(guarded *g) {
-    munmap(g->first - g->page, g->size + 2 * g->page);
+    release(g->first - g->page, g->size + 2 * g->page);
     free(g);
 }
 
@@ -107,6 +139,40 @@ bool guarded_intact(const guarded *g) {
     return true;
 }
 
+#ifdef _WIN32
+/* There is no fork(). The environment says what the program that is started again is to do, and needs no quoting. An
+ * empty value is an unset one. Programs are loaded anywhere, but the distance of two functions stays. */
+#define BODY "CONVPOOL_TEST_BODY"
+#define ARGUMENT "CONVPOOL_TEST_ARGUMENT"
+
+bool is_alone(void) { return getenv(BODY) != NULL; }
+
+int body_alone(void) {
+    intptr_t at = (intptr_t)body_alone + (intptr_t)strtoll(getenv(BODY), NULL, 10);
+    const char *argument = getenv(ARGUMENT);
+    ((void (*)(const char *))at)(argument == NULL ? "" : argument);
+    return checks_failed > 0 || checks_done == 0;
+}
+
+static void set(const char *name, const char *value) { _putenv_s(name, value == NULL ? "" : value); }
+
+void alone(const char *value, void (*body)(const char *argument), const char *argument) {
+    char distance[32], *kept = getenv("CONVPOOL_KERNEL");
+    if (kept != NULL) kept = _strdup(kept);
+    fflush(NULL);
+    snprintf(distance, sizeof distance, "%" PRIdPTR, (intptr_t)body - (intptr_t)body_alone);
+    set(BODY, distance);
+    set(ARGUMENT, argument);
+    set("CONVPOOL_KERNEL", value);
+    intptr_t status = _spawnl(_P_WAIT, _pgmptr, "alone", (char *)NULL);
+    set("CONVPOOL_KERNEL", kept);
+    set(ARGUMENT, NULL);
+    set(BODY, NULL);
+    free(kept);
+    CHECK(status == 0, "CONVPOOL_KERNEL=%s, '%s': exit status %" PRIdPTR, value == NULL ? "(unset)" : value, argument,
+          status);
+}
+#else
 void alone(const char *value, void (*body)(const char *argument), const char *argument) {
     fflush(NULL);
     pid_t child = fork();
@@ -124,3 +190,4 @@ void alone(const char *value, void (*body)(const char *argument), const char *ar
     CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0,
           "CONVPOOL_KERNEL=%s, '%s': exit status %d", value == NULL ? "(unset)" : value, argument, status);
 }
+#endif
