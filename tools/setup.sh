@@ -92,3 +92,37 @@ run_tests() {
     echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
+
+# attempt NAME COMMAND...: one line of TAP, with how many checks passed in the command's output, which is shown only
+# where the command fails; counts in $passed and $failed. The command may add to $name.
+passed=0
+failed=0
+attempt() {
+    name=$1
+    shift
+    log=build/attempt.log
+    mkdir -p build
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1)) result=ok
+    else
+        failed=$((failed + 1)) result="not ok"
+    fi
+    count=$(grep -c '^ok ' "$log") && count=": $count checks" || count=
+    echo "$result $((passed + failed)) - $name$count"
+    [ "$result" = ok ] || sed 's/^/# /' "$log"
+}
+
+# self_check FOLDER CHECK...: runs these checks of the self-check built there; fails where a name is not one.
+self_check() {
+    folder=$1
+    shift
+    for check; do
+        CONVPOOL_KERNEL='' "$folder/tests/convpool-selfcheck" "$check" || return 1
+    done
+}
+
+# attempts_end: prints 'N passed, N failed', and fails unless some attempts passed and none failed.
+attempts_end() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
