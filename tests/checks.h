@@ -93,7 +93,8 @@ typedef struct guarded guarded;
 typedef enum place { AT_START, AT_END } place;
 guarded *guarded_new(size_t most);
 void guarded_free(guarded *g);
-/* `bytes` of memory, filled with the canary, `gap` bytes away from the inaccessible page at that end. */
+/* `bytes` of memory, `gap` bytes away from the inaccessible page at that end. It holds the canary, but for a checker of
+ * memory nothing, and what is around it may not be touched. */
 void *guarded_place(guarded *g, size_t bytes, place where, size_t gap);
 /* Whether nothing around the placed bytes was written. */
 bool guarded_intact(const guarded *g);

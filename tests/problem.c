@@ -171,7 +171,9 @@ void check_problem(const problem *p, expectation held_to, layout at) {
 void check_rows(const problem *p, const convpool_layer *layer, const float *input, const float *whole, void *scratch,
                 size_t first, size_t count) {
     const convpool_layer_spec *spec = &p->spec;
-    float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), AT_END, 0);
+    void *canaries = memset(allocate(p->e.out, sizeof(float)), CANARY, p->e.out * sizeof(float));
+    float *output = put(OUTPUT, canaries, p->e.out * sizeof(float), AT_END, 0);
+    free(canaries);
     CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
     check_intact(spec);
     for (size_t o = 0, i = 0; o < spec->out_channels; o++)

@@ -67,6 +67,33 @@ bool vector_state_is_clean(void) {
     return true;
 }
 
+/* What checkers of memory are told: that bytes may not be touched, may be, or may be but hold nothing yet. */
+#if defined(__has_feature)
+#define CLANG_HAS(feature) __has_feature(feature)
+#else
+#define CLANG_HAS(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || CLANG_HAS(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define FORBID(from, to) __asan_poison_memory_region(from, (size_t)((to) - (from)))
+#define ALLOW(from, to) __asan_unpoison_memory_region(from, (size_t)((to) - (from)))
+#define EMPTY(from, to) ALLOW(from, to)
+#elif CLANG_HAS(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define FORBID(from, to) __msan_poison(from, (size_t)((to) - (from)))
+#define ALLOW(from, to) __msan_unpoison(from, (size_t)((to) - (from)))
+#define EMPTY(from, to) FORBID(from, to)
+#elif defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#define FORBID(from, to) (void)VALGRIND_MAKE_MEM_NOACCESS(from, (to) - (from))
+#define ALLOW(from, to) (void)VALGRIND_MAKE_MEM_DEFINED(from, (to) - (from))
+#define EMPTY(from, to) (void)VALGRIND_MAKE_MEM_UNDEFINED(from, (to) - (from))
+#else
+#define FORBID(from, to) (void)0
+#define ALLOW(from, to) (void)0
+#define EMPTY(from, to) (void)0
+#endif
+
 struct guarded {
     unsigned char *first, *placed; /* the accessible bytes; what is placed */
     size_t size, bytes, page;
@@ -112,7 +139,19 @@ guarded *guarded_new(size_t most) {
     return g;
 }
 
+/* Around what is placed. */
+static void allow_around(const guarded *g) {
+    ALLOW(g->first, g->placed);
+    ALLOW(g->placed + g->bytes, g->first + g->size);
+}
+
+static void forbid_around(const guarded *g) {
+    FORBID(g->first, g->placed);
+    FORBID(g->placed + g->bytes, g->first + g->size);
+}
+
 void guarded_free(guarded *g) {
+    ALLOW(g->first, g->first + g->size);
     release(g->first - g->page, g->size + 2 * g->page);
     free(g);
 }
@@ -122,10 +161,12 @@ void *guarded_place(guarded *g, size_t bytes, place where, size_t gap) {
         fprintf(stderr, "guarded memory: %zu bytes do not fit\n", bytes);
         abort();
     }
+    allow_around(g);
     memset(g->placed, CANARY, g->bytes);
     g->placed = where == AT_START ? g->first + gap : g->first + g->size - bytes - gap;
     g->bytes = bytes;
-    memset(g->placed, CANARY, bytes);
+    EMPTY(g->placed, g->placed + bytes);
+    forbid_around(g);
     return g->placed;
 }
 
@@ -134,9 +175,12 @@ bool guarded_intact(const guarded *g) {
     const unsigned char *end = g->first + g->size, *after = g->placed + g->bytes;
     const unsigned char *from = g->placed - g->first < REACH ? g->first : g->placed - REACH;
     const unsigned char *to = end - after < REACH ? end : after + REACH;
+    bool intact = true;
+    allow_around(g);
     for (const unsigned char *p = from; p < to; p++)
-        if ((p < g->placed || p >= after) && *p != CANARY) return false;
-    return true;
+        if ((p < g->placed || p >= after) && *p != CANARY) intact = false;
+    forbid_around(g);
+    return intact;
 }
 
 #ifdef _WIN32
