@@ -89,9 +89,9 @@ bool vector_state_is_clean(void) {
 #define ALLOW(from, to) (void)VALGRIND_MAKE_MEM_DEFINED(from, (to) - (from))
 #define EMPTY(from, to) (void)VALGRIND_MAKE_MEM_UNDEFINED(from, (to) - (from))
 #else
-#define FORBID(from, to) (void)0
-#define ALLOW(from, to) (void)0
-#define EMPTY(from, to) (void)0
+#define FORBID(from, to) ((void)(from), (void)(to))
+#define ALLOW(from, to) FORBID(from, to)
+#define EMPTY(from, to) FORBID(from, to)
 #endif
 
 struct guarded {
