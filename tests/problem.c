@@ -115,8 +115,7 @@ static const debt *owed(debt *all, const problem *p, const char *algorithm, bool
     return e;
 }
 
-/* The largest magnitude; infinity where a value is none. */
-static double largest(const float *values, size_t count) {
+double largest_magnitude(const float *values, size_t count) {
     double most = 0;
     for (size_t i = 0; i < count; i++)
         most = fmax(most, isfinite(values[i]) ? fabs((double)values[i]) : INFINITY);
@@ -125,7 +124,7 @@ static double largest(const float *values, size_t count) {
 
 void check_problem(const problem *p, expectation held_to, layout at) {
     debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, NULL}};
-    double *y = allocate(p->e.out, sizeof *y), largest_input = largest(p->input, p->e.in);
+    double *y = allocate(p->e.out, sizeof *y), largest_input = largest_magnitude(p->input, p->e.in);
     reference_double(&p->spec, p->input, p->weights, p->bias, y);
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {

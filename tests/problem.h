@@ -32,6 +32,9 @@ void *allocate(size_t count, size_t size);
 /* tests/data/<name>.npy, which must hold `count` numbers of this type, "<f4" or "<f8"; NULL where it cannot be read. */
 void *read_npy(const char *name, const char *type, size_t count);
 
+/* Infinity where a value is none. */
+double largest_magnitude(const float *values, size_t count);
+
 /* What a spec says, for messages; valid until the next call. */
 const char *describe(const convpool_layer_spec *spec);
 
