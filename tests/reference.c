@@ -349,7 +349,7 @@ bool isa_is_fused(const char *isa) {
  * float, is as rounding it once. */
 float fused_multiply_add(float a, float b, float c) {
     double product = (double)a * b, sum = product + c;
-    if (!(fabs(sum) < INFINITY)) return (float)sum; /* isfinite() of mingw-w64 is warned of */
+    if (!isfinite(sum)) return (float)sum;
     double high = sum - product, error = (product - (sum - high)) + (c - high); /* Knuth's two-sum */
     uint64_t bits;
     memcpy(&bits, &sum, sizeof bits);
