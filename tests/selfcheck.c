@@ -11,7 +11,7 @@ static const struct {
     void (*run)(void);
 } checks[] = {
 #define ROW(suite, name) {#suite, #suite "." #name, check_##suite##_##name},
-    CHECKS(ROW)};
+    SELF_CHECKS(ROW)};
 enum { check_count = sizeof checks / sizeof *checks };
 
 static bool wanted(size_t i, int argc, char **argv) {
