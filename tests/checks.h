@@ -60,8 +60,8 @@
     X(interface, nothing_happens_to_null) \
     X(interface, names_versions_and_messages)
 
-/* Those of the self-check alone: the processes that it starts make threads, for which qemu must not have made any before,
- * as it does for Criterion. */
+/* Those of the self-check alone: the processes that it starts make threads, for which qemu must not have made any
+ * before, as it does for Criterion. */
 #define SELF_CHECKS(X) X(environment, first_calls_at_once) CHECKS(X)
 
 #define DECLARE_CHECK(suite, name) void check_##suite##_##name(void);
