@@ -75,6 +75,7 @@ convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
     void *memory = put(MEMORY, NULL, bytes, at.where, at.memory);
     convpool_layer *layer = NULL;
     convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
+    CHECK(vector_state_is_clean(), "%s: create_in leaves vectors dirty", describe(&spec));
     CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
     CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
     memset(weights, 0xff, p->e.weights * sizeof(float));
@@ -135,6 +136,7 @@ void check_problem(const problem *p, expectation held_to, layout at) {
         convpool_layer *layer = guarded_layer(p, info.name, at);
         if (layer == NULL) continue;
         double stated = isfinite(largest_input) ? convpool_layer_error_bound(layer, largest_input) : INFINITY;
+        CHECK(vector_state_is_clean(), "%s: error_bound leaves vectors dirty", describe(&spec));
         bool bounded = isfinite(stated);
         CHECK(bounded || held_to != BOUND, "%s: there is no bound", describe(&spec));
         const debt *e = owed(all, p, info.algorithm, fused, bounded);
@@ -142,7 +144,7 @@ void check_problem(const problem *p, expectation held_to, layout at) {
         float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), at.where, at.output);
         void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
         convpool_status status = convpool_layer_run(layer, input, output, scratch);
-        CHECK(vector_state_is_clean(), "%s: the upper halves of vectors are dirty", describe(&spec));
+        CHECK(vector_state_is_clean(), "%s: run leaves vectors dirty", describe(&spec));
         CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
         CHECK(memcmp(input, p->input, p->e.in * sizeof(float)) == 0, "%s: input changed", describe(&spec));
         check_intact(&spec);
@@ -174,6 +176,7 @@ void check_rows(const problem *p, const convpool_layer *layer, const float *inpu
     float *output = put(OUTPUT, canaries, p->e.out * sizeof(float), AT_END, 0);
     free(canaries);
     CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
+    CHECK(vector_state_is_clean(), "%s: run_rows leaves vectors dirty", describe(spec));
     check_intact(spec);
     for (size_t o = 0, i = 0; o < spec->out_channels; o++)
         for (size_t row = 0; row < p->e.out_height; row++)
