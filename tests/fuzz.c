@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         demand(little[i] == CANARY);
     if (expected != CONVPOOL_OK) return 0;
 
-    while (spec.in_channels * spec.in_height * spec.in_width * spec.out_channels > 50000) /* time is short */
+    while (spec.in_channels * spec.in_height * spec.in_width * spec.out_channels > 15000) /* time is short */
         *(spec.in_channels > 2 && byte(&b) % 2 ? &spec.in_channels
           : spec.in_height > 6                 ? &spec.in_height
           : spec.out_channels > 2              ? &spec.out_channels
