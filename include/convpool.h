@@ -193,8 +193,8 @@ CONVPOOL_API convpool_status convpool_layer_run(const convpool_layer *layer, con
 
 /* Computes output rows [first_row, first_row + row_count) of every output channel and nothing else, so that
  * a caller can split one image over threads, each with scratch of its own. input and output are the whole
- * tensors, and overlap is judged on the whole. However an image is split, every bit of the result is the
- * same. Zero rows are fine. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for NULL, rows beyond the
+ * tensors, and overlap is judged on the whole. However an image is split, the result is the same, as the numeric
+ * contract above says. Zero rows are fine. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for NULL, rows beyond the
  * output, or overlap. */
 CONVPOOL_API convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float *input, float *output,
                                                      void *scratch, size_t first_row, size_t row_count);
