@@ -212,8 +212,8 @@ static void run_alone(const convpool_layer *layer) {
     wrong_runs += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
-/* The stack that a thread has used: how far down it is no longer painted. */
-/* Of an optimized build, as convpool.h says; sanitizers have their own frames. */
+/* The stack that a thread has used: how far down it is no longer painted. What convpool.h says of it holds for
+ * optimized builds; sanitizers have frames of their own. */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 enum { STACK_MAX = 16 * 1024 };
 #else
