@@ -161,15 +161,17 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
     }
 }
 
-/* Where some row of tiles may be computed directly, the larger of both bounds. */
+/* Inputs of at least the limit are only in rows that are computed directly: the larger of both bounds where there may
+ * be such, and of Winograd's no more than it comes to at the limit. */
 VEC_INLINE double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
-    const float *limit = packed, *direct = limit + winograd_header;
-    double c = (double)s->channels, tiled = 0, summed = 0;
-    if (*limit > 0) {
+    const float *header = packed, *direct = header + winograd_header;
+    double limit = (double)*header, c = (double)s->channels, tiled = 0, summed = 0;
+    if (limit > 0) {
         double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
-        tiled = direct_bound(s, direct, max_abs_input, growth, c + 8, positions * c);
+        double tiled_input = max_abs_input < limit ? max_abs_input : limit;
+        tiled = direct_bound(s, direct, tiled_input, growth, c + 8, positions * c);
     }
-    if (!(max_abs_input < (double)*limit)) summed = direct_error_bound(s, direct, max_abs_input);
+    if (!(max_abs_input < limit)) summed = direct_error_bound(s, direct, max_abs_input);
     return tiled > summed ? tiled : summed;
 }
 

@@ -59,6 +59,23 @@ void check_bound_is_the_documented_formula(void) {
         problem_free(&p);
     }
     CHECK(isnan(convpool_layer_error_bound(NULL, 1)), "%s", "NULL");
+
+    /* Inputs beyond 2^121, in rows that are computed directly; a bias beyond which everything is. */
+    for (int large_bias = 0; large_bias < 2; large_bias++) {
+        problem p = problem_new(1, 5, 6, 1, 0);
+        double x = large_bias ? 1 : (double)FLT_MAX * (1 - 0x1p-18);
+        p.weights[0] = 1;
+        p.bias[0] = large_bias ? 0x1p126f : 0;
+        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+            if (!info.supported) continue;
+            convpool_layer *layer = layer_of(&p, info.name);
+            double bound = convpool_layer_error_bound(layer, x), expected = documented(&p, "direct", x);
+            CHECK(bound >= expected * (1 - 1e-14) && bound <= expected * (1 + 1e-12), "%s: %g, not %g", info.name,
+                  bound, expected);
+            convpool_layer_destroy(layer);
+        }
+        problem_free(&p);
+    }
 }
 
 void check_bound_is_infinite_where_a_sum_may_overflow(void) {

@@ -139,15 +139,22 @@ guarded *guarded_new(size_t most) {
     return g;
 }
 
-/* Around what is placed. */
+/* Around what is placed, as far as a wrong vector may reach, and a page more. */
+enum { REACH = 4096 };
+static unsigned char *before(const guarded *g) { return g->placed - g->first < REACH ? g->first : g->placed - REACH; }
+static unsigned char *after(const guarded *g) {
+    unsigned char *end = g->first + g->size, *from = g->placed + g->bytes;
+    return end - from < REACH ? end : from + REACH;
+}
+
 static void allow_around(const guarded *g) {
-    ALLOW(g->first, g->placed);
-    ALLOW(g->placed + g->bytes, g->first + g->size);
+    ALLOW(before(g), g->placed);
+    ALLOW(g->placed + g->bytes, after(g));
 }
 
 static void forbid_around(const guarded *g) {
-    FORBID(g->first, g->placed);
-    FORBID(g->placed + g->bytes, g->first + g->size);
+    FORBID(before(g), g->placed);
+    FORBID(g->placed + g->bytes, after(g));
 }
 
 void guarded_free(guarded *g) {
@@ -171,14 +178,10 @@ void *guarded_place(guarded *g, size_t bytes, place where, size_t gap) {
 }
 
 bool guarded_intact(const guarded *g) {
-    enum { REACH = 4096 }; /* as far as a wrong vector may reach, and a page more */
-    const unsigned char *end = g->first + g->size, *after = g->placed + g->bytes;
-    const unsigned char *from = g->placed - g->first < REACH ? g->first : g->placed - REACH;
-    const unsigned char *to = end - after < REACH ? end : after + REACH;
     bool intact = true;
     allow_around(g);
-    for (const unsigned char *p = from; p < to; p++)
-        if ((p < g->placed || p >= after) && *p != CANARY) intact = false;
+    for (const unsigned char *p = before(g); p < after(g); p++)
+        if ((p < g->placed || p >= g->placed + g->bytes) && *p != CANARY) intact = false;
     forbid_around(g);
     return intact;
 }
