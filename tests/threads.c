@@ -132,9 +132,10 @@ static void call_all_at_once(const char *unused) {
 
 /* In a process where nothing has called the library yet. */
 static void first_calls(const char *expected_status) {
-    const char *printed = stderr_of(call_all_at_once, ""), *end = strchr(printed, '\n');
-    bool refused = atoi(expected_status) != CONVPOOL_OK;
-    CHECK(refused ? end != NULL && end[1] == 0 : *printed == 0, "not one line, or not none: '%s'", printed);
+    /* An emulator may warn of each new thread. */
+    const char *printed = stderr_of(call_all_at_once, ""), *line = strstr(printed, "convpool:");
+    bool refused = atoi(expected_status) != CONVPOOL_OK, again = line != NULL && strstr(line + 1, "convpool:") != NULL;
+    CHECK((line != NULL) == refused && !again, "not one line, or not none: '%s'", printed);
     for (int i = 0; i < THREADS; i++)
         CHECK((int)found[i].status == atoi(expected_status) && strcmp(found[i].kernel, found[0].kernel) == 0,
               "thread %d: %s, '%s' and '%s'", i, convpool_status_string(found[i].status), found[i].kernel,
