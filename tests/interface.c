@@ -43,7 +43,7 @@ static bool first_supported(const char *wanted, convpool_kernel_info *info) {
 }
 
 const char *stderr_of(void (*body)(const char *argument), const char *argument) {
-    static char text[4096];
+    static char text[65536]; /* an emulator may have its say, too */
     FILE *file = temporary_file();
     fflush(stderr);
     int kept = dup(STDERR_FILENO);
