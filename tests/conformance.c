@@ -18,12 +18,6 @@ static float *vectors(const char *name, size_t count) {
     return read_npy(path, "<f4", count);
 }
 
-/* The bits of a number; one NaN for all, and one zero where its sign does not matter. */
-static bool equal(float a, float b, bool sign_of_zero) {
-    if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
-    return a == b && (!sign_of_zero || signbit(a) == signbit(b));
-}
-
 /* Every third pixel of an image with `pixels` windows in each row gets the window, from the first, second or third on;
  * the other pixels read zeros besides, so that nothing a window holds may reach further. */
 static void check_case(const problem *p, const convpool_layer *layer, void *scratch, const float *window,
@@ -45,8 +39,8 @@ static void check_case(const problem *p, const convpool_layer *layer, void *scra
                 for (size_t n = 0; n < 4 / (stride * stride); n++) {
                     size_t row = p->e.out_height - 2 / stride + n / 2, column = 2 / stride * at + n % 2;
                     float y = output[(o * p->e.out_height + row) * p->e.out_width + column];
-                    CHECK(equal(y, expected[n], RELU(s)), "%s: window at %zu, output %zu is %a, not %a", describe(s),
-                          at, n, y, expected[n]);
+                    CHECK(same(s, y, expected[n]), "%s: window at %zu, output %zu is %a, not %a", describe(s), at, n, y,
+                          expected[n]);
                 }
     }
 }

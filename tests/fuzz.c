@@ -86,29 +86,15 @@ static const char *kernel_name(bytes *b, char text[24]) {
 
 static void check_stages(bytes *b, uint64_t *state) {
     size_t channels = 1 + byte(b) % 3, height = 2 + byte(b) % 7, width = 2 + byte(b) % 70;
-    size_t in = channels * height * width, out = channels * (height / 2) * (width / 2);
+    size_t in = channels * height * width;
     unsigned kind = byte(b);
     float *values = allocate(in, sizeof *values);
     for (size_t i = 0; i < in; i++)
         values[i] = number(b, state, kind);
     for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
         if ((*isa)->needs & ~convpool_cpu_features()) continue;
-        float *input = put(INPUT, values, in * sizeof *values, AT_END, 0);
-        float *output = put(OUTPUT, NULL, in * sizeof *values, AT_END, 0);
-        (*isa)->relu(input, in, output);
-        for (size_t i = 0; i < in; i++) {
-            float expected = reference_relu(values[i]);
-            demand(isnan(expected) ? isnan(output[i]) : memcmp(&expected, &output[i], sizeof expected) == 0);
-        }
-        output = put(OUTPUT, NULL, out * sizeof *values, AT_START, 0);
-        (*isa)->max_pool_2x2(input, channels, height, width, output);
-        for (size_t i = 0; i < out; i++) {
-            size_t row = i / (width / 2), top = row / (height / 2) * height + row % (height / 2) * 2;
-            const float *x = values + top * width + i % (width / 2) * 2;
-            float expected = reference_max(reference_max(x[0], x[1]), reference_max(x[width], x[width + 1]));
-            demand(isnan(expected) ? isnan(output[i]) : output[i] == expected);
-        }
-        demand(piece_intact(INPUT) && piece_intact(OUTPUT));
+        check_relu(*isa, values, in, 0, false, AT_END);
+        check_pool(*isa, values, channels, height, width, AT_START);
     }
     free(values);
 }

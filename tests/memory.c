@@ -67,9 +67,9 @@ void check_memory_sizes_stay_within_the_public_bounds(void) {
                     size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
                     spec =
                         (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
-                    double channels = (double)spec.in_channels, outputs = (double)spec.out_channels, bytes = 0;
+                    double channels = (double)spec.in_channels, outputs = (double)spec.out_channels;
                     double pixels = (double)spec.in_height * (double)spec.in_width;
-                    bytes = 4 * pixels * (channels > outputs ? channels : outputs) + 80 * channels * outputs;
+                    double bytes = 4 * pixels * (channels > outputs ? channels : outputs) + 80 * channels * outputs;
                     if (bytes > (double)PTRDIFF_MAX / 2) continue; /* where size_t has 32 bits */
                     extents e = extents_of(&spec);
                     convpool_shape shape = {spec.in_channels,  spec.in_height, spec.in_width,

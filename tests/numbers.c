@@ -350,38 +350,21 @@ static void fill_mixed(uint64_t *state, float *values, size_t count) {
                                            : specials[random_below(state, sizeof specials / sizeof *specials)];
 }
 
-static void check_pool(const convpool_isa *isa, size_t channels, size_t height, size_t width, place where,
-                       uint64_t *state) {
-    size_t in = channels * height * width, out_height = height / 2, out_width = width / 2;
-    size_t out = channels * out_height * out_width;
-    float *values = allocate(in, sizeof *values);
-    fill_mixed(state, values, in);
-    float *input = put(INPUT, values, in * sizeof(float), where, 0);
-    float *output = put(OUTPUT, NULL, out * sizeof(float), where, 0);
-    isa->max_pool_2x2(input, channels, height, width, output);
-    CHECK(vector_state_is_clean(), "%s pool", isa->name);
-    CHECK(piece_intact(OUTPUT), "%s pool %zux%zux%zu", isa->name, channels, height, width);
-    for (size_t i = 0; i < out; i++) {
-        const float *x =
-            values + (i / out_width / out_height * height + i / out_width % out_height * 2) * width + i % out_width * 2;
-        float expected = reference_max(reference_max(x[0], x[1]), reference_max(x[width], x[width + 1]));
-        CHECK(isnan(expected) ? isnan(output[i]) : output[i] == expected,
-              "%s pool %zux%zux%zu: output %zu is %a, not %a", isa->name, channels, height, width, i, output[i],
-              expected);
-    }
-    free(values);
-}
-
 void check_numbers_stages_pool(void) {
     uint64_t state = test_seed();
+    float values[3 * 6 * SEVERAL_VECTORS];
     for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
         if ((*isa)->needs & ~convpool_cpu_features()) continue;
         for (size_t width = 2; width <= SEVERAL_VECTORS; width++)
-            for (size_t height = 2; height < 6; height++)
-                check_pool(*isa, 1 + width % 3, height, width, width % 2 ? AT_START : AT_END, &state);
+            for (size_t height = 2; height < 6; height++) {
+                fill_mixed(&state, values, (1 + width % 3) * height * width);
+                check_pool(*isa, values, 1 + width % 3, height, width, width % 2 ? AT_START : AT_END);
+            }
         for (size_t height = 2; height <= SEVERAL_VECTORS; height++)
-            for (size_t width = 2; width < 6; width++)
-                check_pool(*isa, 2, height, width, AT_END, &state);
+            for (size_t width = 2; width < 6; width++) {
+                fill_mixed(&state, values, 2 * height * width);
+                check_pool(*isa, values, 2, height, width, AT_END);
+            }
     }
 }
 
@@ -393,18 +376,8 @@ void check_numbers_stages_relu(void) {
         for (size_t count = 1; count <= SEVERAL_VECTORS; count++)
             for (size_t offset = 0; offset < 16; offset++)
                 for (int in_place = 0; in_place < 2; in_place++) {
-                    place where = count % 2 ? AT_START : AT_END;
                     fill_mixed(&state, values, count);
-                    float *input = put(INPUT, values, count * sizeof(float), where, offset * sizeof(float));
-                    float *output = in_place ? input : put(OUTPUT, NULL, count * sizeof(float), where, 0);
-                    (*isa)->relu(input, count, output);
-                    CHECK(vector_state_is_clean(), "%s relu", (*isa)->name);
-                    CHECK(piece_intact(in_place ? INPUT : OUTPUT), "%s relu %zu", (*isa)->name, count);
-                    for (size_t i = 0; i < count; i++) {
-                        float expected = reference_relu(values[i]);
-                        CHECK(isnan(expected) ? isnan(output[i]) : memcmp(&output[i], &expected, sizeof expected) == 0,
-                              "%s relu %zu: output %zu is %a, not %a", (*isa)->name, count, i, output[i], expected);
-                    }
+                    check_relu(*isa, values, count, offset, in_place, count % 2 ? AT_START : AT_END);
                 }
     }
 }

@@ -4,6 +4,7 @@
 #define CONVPOOL_PROBLEM_H
 
 #include "checks.h"
+#include "kernel.h"
 #include "reference.h"
 
 #define RELU(spec) ((spec)->activation == CONVPOOL_ACTIVATION_RELU)
@@ -38,7 +39,10 @@ double largest_magnitude(const float *values, size_t count);
 /* What a spec says, for messages; valid until the next call. */
 const char *describe(const convpool_layer_spec *spec);
 
-/* Whether two results are the same: any NaN for any NaN, and without ReLU any zero for any zero. */
+/* Whether two numbers are the same: any NaN for any NaN, and any zero for any zero where its sign does not count. */
+bool equal(float a, float b, bool sign_of_zero);
+
+/* The same of two results of a layer: signs of zeros count after ReLU. */
 bool same(const convpool_layer_spec *spec, float a, float b);
 
 /* Where tensors lie: at which guard page, and how many bytes away from it; weights as the input, bias as the output. */
@@ -72,6 +76,11 @@ void check_problem(const problem *p, expectation held_to, layout at);
 /* Runs rows [first, first + count) of a layer whose whole output is known, into memory full of canaries. */
 void check_rows(const problem *p, const convpool_layer *layer, const float *input, const float *whole, void *scratch,
                 size_t first, size_t count);
+
+/* The stages alone, on these values in guarded memory; ReLU `offset` floats away from the inaccessible page. */
+void check_pool(const convpool_isa *isa, const float *values, size_t channels, size_t height, size_t width,
+                place where);
+void check_relu(const convpool_isa *isa, const float *values, size_t count, size_t offset, bool in_place, place where);
 
 /* check_problem() on random data. */
 void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
