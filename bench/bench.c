@@ -7,7 +7,7 @@
  * can be believed.
  */
 #define _GNU_SOURCE
-#include "convpool_isas.h"
+#include "convpool_kernels.h"
 #include "crew.h"
 #include "dispatch.h"
 #include "peers/peers.h"

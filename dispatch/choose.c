@@ -2,7 +2,7 @@
 /* Which kernel runs: names, the environment, the choice. */
 #include "dispatch.h"
 
-#include "convpool_isas.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
+#include "convpool_kernels.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
 
 #include <ctype.h>
 #include <stdatomic.h>
@@ -17,12 +17,12 @@ CONVPOOL_ISAS(DECLARE)
 #define LIST(isa) &convpool_isa_##isa,
 const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
-/* The algorithm for a shape, by one rule for all ISAs, so that their results agree: that which costs the least, in
- * multiplications. Tiles of t x t convolution outputs take so many for each pair of channels, and their transforms
- * as long as so many for each input and each output channel; the latter were fitted to measured times of hundreds of
+/* What an algorithm is expected to cost for a shape, in multiplications: by one rule for all ISAs, so that their
+ * results agree. Tiles of t x t convolution outputs take so many for each pair of channels, and their transforms as
+ * long as so many for each input and each output channel; the latter were fitted to measured times of hundreds of
  * layers. Of one input channel it must take one side: direct is a fourth faster than the others with avx2, and a tenth
  * slower with scalar. */
-static const char *preferred_algorithm(const convpool_shape *s) {
+static double cost(const char *algorithm, const convpool_shape *s) {
     static const struct {
         const char *name;
         size_t tile;
@@ -32,20 +32,16 @@ static const char *preferred_algorithm(const convpool_shape *s) {
         {"winograd22", 2, 9, 54, {80, 14}},
         {"winograd32", 3, 16, 85, {160, 64}},
     };
-    size_t stride = s->pool ? 2 : 1, best = 0;
-    double least = 0;
-    for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++) {
-        size_t tile = algorithms[i].tile, across = tile == 3 ? stride : 1; /* F(3x3) pools two tiles at once */
-        double rows = (double)((stride * s->out_height + tile - 1) / tile);
-        double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
-        double in = (double)s->channels, out = (double)s->out_channels;
-        double each = algorithms[i].pair * in * out + algorithms[i].input * in + algorithms[i].output[s->pool] * out;
-        if (i == 0 || rows * columns * each < least) {
-            least = rows * columns * each;
-            best = i;
-        }
-    }
-    return algorithms[best].name;
+    size_t i = 0;
+    while (strcmp(algorithms[i].name, algorithm) != 0)
+        i++;
+    size_t stride = s->pool ? 2 : 1, tile = algorithms[i].tile;
+    size_t across = tile == 3 ? stride : 1; /* F(3x3) pools two tiles at once */
+    double rows = (double)((stride * s->out_height + tile - 1) / tile);
+    double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
+    double in = (double)s->channels, out = (double)s->out_channels;
+    double each = algorithms[i].pair * in * out + algorithms[i].input * in + algorithms[i].output[s->pool] * out;
+    return rows * columns * each;
 }
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */
@@ -59,6 +55,7 @@ static const char *match(const char *wanted, const convpool_isa *isa, const conv
 convpool_status convpool_choose(const char *wanted, unsigned features, const convpool_shape *shape,
                                 convpool_choice *choice) {
     convpool_status status = CONVPOOL_KERNEL_UNKNOWN;
+    double least = 0;
     if (wanted == NULL) wanted = "";
     for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
         for (size_t i = 0; i < (*isa)->kernel_count; i++) {
@@ -68,8 +65,10 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
-            if (status != CONVPOOL_OK || (shape != NULL && strcmp(kernel->algorithm, preferred_algorithm(shape)) == 0))
-                *choice = (convpool_choice){*isa, kernel};
+            double expected = shape == NULL ? 0 : cost(kernel->algorithm, shape);
+            if (status == CONVPOOL_OK && expected > least) continue;
+            *choice = (convpool_choice){*isa, kernel};
+            least = expected;
             status = CONVPOOL_OK;
         }
         if (status == CONVPOOL_OK) break;

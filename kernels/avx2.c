@@ -5,11 +5,7 @@
 #include "stages.h"
 #include "winograd.h"
 
-static const convpool_kernel kernels[] = {
-    WINOGRAD_KERNEL("avx2", 3),
-    WINOGRAD_KERNEL("avx2", 2),
-    DIRECT_KERNEL("avx2"),
-};
+static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("avx2")};
 
 const convpool_isa convpool_isa_avx2 = {
     "avx2", CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,

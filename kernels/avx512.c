@@ -5,11 +5,7 @@
 #include "stages.h"
 #include "winograd.h"
 
-static const convpool_kernel kernels[] = {
-    WINOGRAD_KERNEL("avx512", 3),
-    WINOGRAD_KERNEL("avx512", 2),
-    DIRECT_KERNEL("avx512"),
-};
+static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("avx512")};
 
 const convpool_isa convpool_isa_avx512 = {
     "avx512",     CONVPOOL_NEEDS_AVX512F | CONVPOOL_NEEDS_AVX512BW | CONVPOOL_NEEDS_AVX512DQ | CONVPOOL_NEEDS_AVX512VL,

@@ -108,7 +108,7 @@ static size_t direct_scratch_size(const convpool_shape *s) {
     return direct_plane_count(s->pool) * s->channels * direct_tile_pixels(s) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
-static size_t direct_row_step(const convpool_shape *s) {
+static inline size_t direct_row_step(const convpool_shape *s) {
     (void)s;
     return 1;
 }

@@ -4,6 +4,8 @@
 #ifndef CONVPOOL_KERNEL_H
 #define CONVPOOL_KERNEL_H
 
+#include "convpool_kernels.h" /* written by meson.build: what is built */
+
 #include <stdbool.h>
 #include <stddef.h>
 

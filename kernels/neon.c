@@ -5,11 +5,7 @@
 #include "stages.h"
 #include "winograd.h"
 
-static const convpool_kernel kernels[] = {
-    WINOGRAD_KERNEL("neon", 3),
-    WINOGRAD_KERNEL("neon", 2),
-    DIRECT_KERNEL("neon"),
-};
+static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("neon")};
 
 const convpool_isa convpool_isa_neon = {
     "neon", 0, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,

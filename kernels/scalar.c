@@ -5,11 +5,7 @@
 #include "stages.h"
 #include "winograd.h"
 
-static const convpool_kernel kernels[] = {
-    WINOGRAD_KERNEL("scalar", 3),
-    WINOGRAD_KERNEL("scalar", 2),
-    DIRECT_KERNEL("scalar"),
-};
+static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("scalar")};
 
 const convpool_isa convpool_isa_scalar = {
     "scalar", 0, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,

@@ -5,11 +5,7 @@
 #include "stages.h"
 #include "winograd.h"
 
-static const convpool_kernel kernels[] = {
-    WINOGRAD_KERNEL("sse2", 3),
-    WINOGRAD_KERNEL("sse2", 2),
-    DIRECT_KERNEL("sse2"),
-};
+static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("sse2")};
 
 const convpool_isa convpool_isa_sse2 = {
     "sse2", CONVPOOL_NEEDS_SSE2, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,

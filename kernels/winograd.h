@@ -40,6 +40,8 @@
 #include <math.h>
 #include <string.h>
 
+#if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
+
 enum {
     /* tiles a block at most */
     winograd_slots_most = VEC_BLOCK_SLOTS > VEC_BLOCK_SLOTS_LONG ? VEC_BLOCK_SLOTS : VEC_BLOCK_SLOTS_LONG,
@@ -698,8 +700,6 @@ WINOGRAD_OUTPUT(2, 0)
 WINOGRAD_OUTPUT(2, 1)
 WINOGRAD_OUTPUT(3, 0)
 WINOGRAD_OUTPUT(3, 1)
-static winograd_output_function *const winograd_outputs[2][2] = {{winograd_output_2_0, winograd_output_2_1},
-                                                                 {winograd_output_3_0, winograd_output_3_1}};
 
 /* ---- Windows whose products are turned into pooled outputs while they are in registers, a column of positions at a
  * time: for sums so short that products could not be kept as quickly as they come ---- */
@@ -1009,6 +1009,9 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
             winograd_transform_block_2(s, &p, &b, input, v);
         else
             winograd_transform_block_3(s, &p, &b, input, v);
+        winograd_output_function *out = tile == 2 ? s->pool ? winograd_output_2_1 : winograd_output_2_0
+                                        : s->pool ? winograd_output_3_1
+                                                  : winograd_output_3_0;
         const float *u = weights;
         for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.copies * p.positions * s->channels * rows) {
             rows = direct_min(p.chunk, s->out_channels - o);
@@ -1019,9 +1022,8 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
             winograd_products(s, &p, v, b.slots, u, rows, m);
             if (b.direct) winograd_forbid(&p, &b, rows, m);
             for (size_t k = 0; k < rows; k++)
-                winograd_outputs[tile - 2][s->pool](s, &b, m + k * winograd_slots_most, direct_packed + o + k,
-                                                    pixels + k * 3 * winograd_pixels_most,
-                                                    output + (o + k) * out_plane);
+                out(s, &b, m + k * winograd_slots_most, direct_packed + o + k, pixels + k * 3 * winograd_pixels_most,
+                    output + (o + k) * out_plane);
             /* All at once: what has just been stored cannot be loaded quickly. */
             if (!b.in_place) winograd_place(s, &p, &b, pixels, output + o * out_plane, rows);
         }
@@ -1050,13 +1052,19 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
                                     void *scratch, size_t first_row, size_t row_count) { \
         winograd_run_layer(s, tile, packed, input, output, scratch, first_row, row_count); \
     }
+#if CONVPOOL_WINOGRAD22
 WINOGRAD_ALGORITHM(2)
+#endif
+#if CONVPOOL_WINOGRAD32
 WINOGRAD_ALGORITHM(3)
+#endif
 
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
         isa "-winograd" #tile "2", "winograd" #tile "2", winograd_packed_size_##tile, winograd_pack_##tile, \
             winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_error_bound_##tile, winograd_run_##tile \
     }
+
+#endif
 
 #endif

@@ -217,6 +217,16 @@ void check_environment_gives_way_to_the_spec(void) {
         alone("no such kernel", expect_silence, info.name);
 }
 
+/* Whether a build has a kernel of this ISA and of the algorithm that `wanted` names, if it names one. */
+static bool is_built(const char *isa_name, const char *wanted) {
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+        for (size_t i = 0; i < (*isa)->kernel_count && strcmp((*isa)->name, isa_name) == 0; i++)
+            if (wanted == NULL || *wanted == 0 || strcmp(wanted, isa_name) == 0 ||
+                strstr(wanted, (*isa)->kernels[i].algorithm) != NULL)
+                return true;
+    return false;
+}
+
 void check_choice_truth_table(void) {
     enum {
         SSE2 = CONVPOOL_NEEDS_SSE2,
@@ -274,9 +284,7 @@ void check_choice_truth_table(void) {
     };
     convpool_shape shape = {16, 25, 25, 32, 12, 12, true, true, false};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        bool built = *rows[i].isa == 0;
-        for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
-            built |= strcmp((*isa)->name, rows[i].isa) == 0;
+        bool built = *rows[i].isa == 0 || is_built(rows[i].isa, rows[i].wanted);
         bool automatic = rows[i].wanted == NULL || *rows[i].wanted == 0 || strcmp(rows[i].wanted, "direct") == 0 ||
                          strcmp(rows[i].wanted, "winograd22") == 0;
         if (!built && automatic) continue; /* every_set_of_features says what is chosen without it */
@@ -325,7 +333,8 @@ void check_choice_algorithm_by_shape(void) {
                                     false};
             convpool_choice choice;
             CHECK(convpool_choose((*isa)->name, ~0U, &shape, &choice) == CONVPOOL_OK, "%s", (*isa)->name);
-            CHECK(strcmp(choice.kernel->algorithm, rows[i].algorithm) == 0, "row %zu: %s", i, choice.kernel->name);
+            if (is_built((*isa)->name, rows[i].algorithm))
+                CHECK(strcmp(choice.kernel->algorithm, rows[i].algorithm) == 0, "row %zu: %s", i, choice.kernel->name);
         }
 }
 
