@@ -22,6 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef _WIN32
+#define setenv(name, value, replace) _putenv_s(name, value)
+#define aligned_alloc(alignment, size) _aligned_malloc(size, alignment)
+#define release(memory) _aligned_free(memory)
+#else
+#define release(memory) free(memory)
+#endif
+
 static const double published_seconds = 0.084; /* what the seed layer took in NumPy/SciPy when the project began */
 static const char seed_layer[] = "16x25x25:32";
 static const char *const default_layers[] = {
@@ -99,6 +107,7 @@ static void fail(const char *message, const char *detail) {
     exit(EXIT_FAILURE);
 }
 
+/* To be ended with release(). */
 static void *allocate(size_t bytes) {
     void *memory = aligned_alloc(64, (bytes + 64) / 64 * 64);
     if (memory == NULL) fail("out of memory", "");
@@ -242,8 +251,8 @@ static void verify(problem *p, void *scratch) {
             e->error_ratio = fmax(e->error_ratio, ratio);
         }
     }
-    free(y);
-    free(bound);
+    release(y);
+    release(bound);
 }
 
 static int by_median(const void *a, const void *b) {
@@ -403,23 +412,28 @@ static void run_problem(problem *p) {
         free(e->fractions.values);
     }
     if (options.threads == 0) qsort(p->entries, p->count, sizeof *p->entries, by_median);
-    free(scratch);
-    free(p->input);
-    free(p->weights);
-    free(p->bias);
-    free(p->output);
+    release(scratch);
+    release(p->input);
+    release(p->weights);
+    release(p->bias);
+    release(p->output);
 }
 
 /* The program that the project began with, timed here, where Python has NumPy and SciPy. */
 static void measure_baseline(void) {
-    static const char *const pythons[] = {"/usr/bin/python3", "python3"};
+#ifdef _WIN32
+    static const char *const commands[] = {"python \"%CONVPOOL_SEED_LAYER_PY%\" 2>NUL",
+                                           "py -3 \"%CONVPOOL_SEED_LAYER_PY%\" 2>NUL"};
+#else
+    static const char *const commands[] = {"/usr/bin/python3 \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null",
+                                           "python3 \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null"};
+#endif
     setenv("CONVPOOL_SEED_LAYER_PY", SEED_LAYER_PY, 1); /* a path may hold anything */
     for (size_t i = 0; i < 2 && baseline.scipy <= 0; i++) {
-        char command[2048], name[32];
+        char name[32];
         double seconds;
-        snprintf(command, sizeof command, "%s \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null", pythons[i]);
-        progress("timing the NumPy/SciPy program with", pythons[i], 0, 0);
-        FILE *pipe = popen(command, "r");
+        progress("timing the NumPy/SciPy program:", commands[i], 0, 0);
+        FILE *pipe = popen(commands[i], "r");
         if (pipe == NULL) continue;
         while (fscanf(pipe, "%31s %lf", name, &seconds) == 2) {
             if (strcmp(name, "scipy") == 0) baseline.scipy = seconds;

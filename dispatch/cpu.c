@@ -75,6 +75,9 @@ void convpool_cpu_name(char *text, size_t size) {
     const char *name = "";
 #ifdef CONVPOOL_CPU_FEATURES
     X86Info info = GetX86Info();
+    size_t length = strlen(info.brand_string); /* often padded with spaces */
+    while (length > 0 && info.brand_string[length - 1] == ' ')
+        info.brand_string[--length] = 0;
     name = info.brand_string + strspn(info.brand_string, " ");
 #endif
     snprintf(text, size, "%s", *name ? name : "unknown");
