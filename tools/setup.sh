@@ -54,6 +54,33 @@ need_build() {
     esac
 }
 
+# What building for Windows needs, and running there by wine.
+need_windows() {
+    need gcc-mingw-w64-x86-64 command -v x86_64-w64-mingw32-gcc
+    need g++-mingw-w64-x86-64 command -v x86_64-w64-mingw32-g++
+    need wine64 test -x /usr/lib/wine/wine64
+    export WINEPREFIX="$PWD/build/windows-wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml,winedbg.exe='
+    export LC_ALL=C.UTF-8 # in which paths are
+    mkdir -p build
+}
+wine() { /usr/lib/wine/wine64 "$@"; }
+
+# The source of cpu_features, where subprojects/cpu_features.wrap would have it, for places that have no way to GitHub
+# but one to npm: Node's binding carries it. Meson lays the overlay over what it has downloaded itself alone.
+cpu_features_source=subprojects/cpu_features/src/impl_x86_windows.c
+need_cpu_features() { [ -f $cpu_features_source ] || need npm command -v npm; }
+get_cpu_features() {
+    overlay=subprojects/packagefiles/cpu_features/meson.build
+    if [ ! -f $cpu_features_source ]; then
+        package=$(mktemp -d)
+        (cd "$package" && npm pack --silent cpu-features@0.0.10 >&2 && tar xzf ./*.tgz --strip-components=1)
+        mkdir -p subprojects/cpu_features
+        cp -r "$package"/deps/cpu_features/. subprojects/cpu_features
+        rm -rf "$package"
+    fi
+    cmp -s $overlay subprojects/cpu_features/meson.build || cp $overlay subprojects/cpu_features/meson.build
+}
+
 # build FOLDER [OPTION]...: configures FOLDER (once; again where the options, the compiler or the place have changed)
 # and builds what has changed, of $targets or of everything.
 build() {
