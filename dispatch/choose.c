@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Which kernel runs: names, the environment, the choice. */
 #include "dispatch.h"
+#include "once.h"
 
 #include "convpool_kernels.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
 
 #include <ctype.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +98,8 @@ static void complain(const char *value, convpool_status status) {
 /* What CONVPOOL_KERNEL wants, "" for nothing: read once, by the first call that asks, which also complains
  * where that cannot be had. Only static strings are kept: a name from the table, or one that is in no table. */
 static const char *environment(void) {
-    static _Atomic(const char *) kept;
-    const char *wanted = atomic_load_explicit(&kept, memory_order_relaxed);
+    static once kept;
+    const char *wanted = (const char *)once_get(&kept);
     if (wanted != NULL) return wanted;
 
     const char *value = getenv("CONVPOOL_KERNEL");
@@ -109,8 +109,8 @@ static const char *environment(void) {
             wanted = match(value, *isa, &(*isa)->kernels[i]);
     if (wanted == NULL) wanted = "unknown";
 
-    const char *first = NULL;
-    if (!atomic_compare_exchange_strong(&kept, &first, wanted)) return first; /* another thread was first */
+    const char *first = (const char *)once_set(&kept, (uintptr_t)wanted);
+    if (first != NULL) return first; /* of another thread */
     convpool_choice choice;
     convpool_status status = convpool_choose(wanted, convpool_cpu_features(), NULL, &choice);
     if (status != CONVPOOL_OK && *value != 0) complain(value, status);

@@ -2,8 +2,8 @@
 /* What this CPU can do: the only file that knows cpu_features. A build without it (CONVPOOL_CPU_FEATURES,
  * the name of its header, is not defined) holds only kernels that every CPU of its architecture can run. */
 #include "dispatch.h"
+#include "once.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,12 +47,12 @@ static unsigned ask(void) {
 
 unsigned convpool_cpu_features(void) {
     /* Threads that come first together all ask, and get the same answer. */
-    static atomic_uint known;
+    static once known;
     const unsigned asked = 1u << 31;
-    unsigned features = atomic_load_explicit(&known, memory_order_relaxed);
+    unsigned features = (unsigned)once_get(&known);
     if (!features) {
         features = ask() | asked;
-        atomic_store_explicit(&known, features, memory_order_relaxed);
+        once_set(&known, features);
     }
     return features & ~asked;
 }

@@ -52,11 +52,11 @@ int main(int argc, char **argv) {
     status = convpool_layer_run(layer, x, y, scratch);
     if (status != CONVPOOL_OK) return fprintf(stderr, "%s\n", convpool_status_string(status)), 1;
 
-    double largest = 0, most = 0;
+    double largest = 0, most = 0; /* so written that NaN would count as the largest */
     for (int i = 0; i < 16 * 25 * 25; i++)
-        most = fmax(most, fabs((double)x[i]));
+        if (!(fabs((double)x[i]) <= most)) most = fabs((double)x[i]);
     for (int i = 0; i < 32 * 12 * 12; i++)
-        largest = fmax(largest, fabs((double)y[i] - expected[i]));
+        if (!(fabs((double)y[i] - expected[i]) <= largest)) largest = fabs((double)y[i] - expected[i]);
     double bound = convpool_layer_error_bound(layer, most);
     printf("%s: within %.2g of NumPy's result in double precision; proven: within %.2g\n", convpool_layer_kernel(layer),
            largest, bound);

@@ -95,9 +95,10 @@ VEC_INLINE void vec_transpose_quads(vec quads[4]) {
     quads[3] = vec_high_halves(ab_odd, cd_odd);
 }
 
-VEC_INLINE void vec_store_2(float *p, vec a, vec b) { vst2q_f32(p, (float32x4x2_t){{a, b}}); }
+/* In parentheses, as these are macros of clang's. */
+VEC_INLINE void vec_store_2(float *p, vec a, vec b) { vst2q_f32(p, ((float32x4x2_t){{a, b}})); }
 VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
-    vst3q_f32(p + *offsets, (float32x4x3_t){{a, b, c}});
+    vst3q_f32(p + *offsets, ((float32x4x3_t){{a, b, c}}));
 }
 
 #endif

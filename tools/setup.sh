@@ -150,6 +150,6 @@ self_check() {
 
 # attempts_end: prints 'N passed, N failed', and fails unless some attempts passed and none failed.
 attempts_end() {
-    echo "$passed passed, $failed failed"
+    echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
