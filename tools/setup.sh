@@ -65,20 +65,10 @@ need_windows() {
 }
 wine() { /usr/lib/wine/wine64 "$@"; }
 
-# The source of cpu_features, where subprojects/cpu_features.wrap would have it, for places that have no way to GitHub
-# but one to npm: Node's binding carries it. Meson lays the overlay over what it has downloaded itself alone.
-cpu_features_source=subprojects/cpu_features/src/impl_x86_windows.c
-need_cpu_features() { [ -f $cpu_features_source ] || need npm command -v npm; }
-get_cpu_features() {
-    overlay=subprojects/packagefiles/cpu_features/meson.build
-    if [ ! -f $cpu_features_source ]; then
-        package=$(mktemp -d)
-        (cd "$package" && npm pack --silent cpu-features@0.0.10 >&2 && tar xzf ./*.tgz --strip-components=1)
-        mkdir -p subprojects/cpu_features
-        cp -r "$package"/deps/cpu_features/. subprojects/cpu_features
-        rm -rf "$package"
-    fi
-    cmp -s $overlay subprojects/cpu_features/meson.build || cp $overlay subprojects/cpu_features/meson.build
+# What tools/get-cpu-features needs.
+need_cpu_features() {
+    [ -f subprojects/cpu_features/src/impl_x86_windows.c ] || need npm command -v npm
+    need git command -v git
 }
 
 # build FOLDER [OPTION]...: configures FOLDER (once; again where the options, the compiler or the place have changed)
