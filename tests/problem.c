@@ -232,7 +232,7 @@ void *read_npy(const char *name, const char *type, size_t count) {
     unsigned char head[10];
     size_t size = (size_t)(type[2] - '0');
     snprintf(path, sizeof path, "%s/%s.npy", TEST_DATA, name);
-    FILE *file = fopen(path, "rb");
+    FILE *file = open_utf8(path);
     unsigned char *values = NULL;
     if (CHECK(file != NULL, "cannot open %s", path) &&
         CHECK(fread(head, 1, 10, file) == 10 && memcmp(head, "\x93NUMPY\1\0", 8) == 0, "%s is no .npy", path)) {

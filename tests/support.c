@@ -67,6 +67,15 @@ bool vector_state_is_clean(void) {
     return true;
 }
 
+FILE *open_utf8(const char *path) {
+#ifdef _WIN32
+    wchar_t wide[1024];
+    return MultiByteToWideChar(CP_UTF8, 0, path, -1, wide, 1024) > 0 ? _wfopen(wide, L"rb") : NULL;
+#else
+    return fopen(path, "rb");
+#endif
+}
+
 /* What checkers of memory are told: that bytes may not be touched, may be, or may be but hold nothing yet. */
 #if defined(__has_feature)
 #define CLANG_HAS(feature) __has_feature(feature)
