@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* once_get() returns the word, 0 until it is set. once_set() sets it to a value that is not 0, unless it has been set, and
- * returns what it was. */
+/* once_get() returns the word, 0 until it is set. once_set() sets it to a value that is not 0, unless it has been set,
+ * and returns what it was. */
 #ifdef _MSC_VER /* whose headers have no C11 atomics unless they are asked for */
 #include <intrin.h>
 typedef void *volatile once;

@@ -88,8 +88,8 @@ uint64_t test_seed(void);
 /* Whether a case is to be tried: each, or with CONVPOOL_TEST_ONE_IN=N in the environment one in N, by chance. */
 bool in_sample(uint64_t *state);
 
-/* Opens a file to be read, by a name in UTF-8, as names are that were compiled in: on Windows, fopen() would take it for
- * one in the user's code page. */
+/* Opens a file to be read, by a name in UTF-8, as names are that were compiled in: on Windows, fopen() would take it
+ * for one in the user's code page. */
 FILE *open_utf8(const char *path);
 
 /* Whether no register has anything but zeros above what SSE uses: else code for SSE would be slow from then on. */
