@@ -10,6 +10,7 @@ doubles of float64. The numbers are hexadecimal, so they are the same to the las
 import ast
 import math
 import pathlib
+import re
 import struct
 import sys
 
@@ -19,16 +20,20 @@ TYPES = {"<f4": ("float", "f"), "<f8": ("double", "d")}
 def read_npy(path):
     """Of a .npy file: C's name of its type, its shape, its numbers in row-major order."""
     data = pathlib.Path(path).read_bytes()
-    if data[:6] != b"\x93NUMPY" or data[6] not in (1, 2, 3):
-        raise ValueError("not a .npy file")
+    if data[:6] != b"\x93NUMPY" or data[6:7] not in (b"\1", b"\2", b"\3"):
+        raise ValueError("is no .npy file")
     size, start = (2, 10) if data[6] == 1 else (4, 12)
-    length = int.from_bytes(data[8 : 8 + size], "little")
-    header = ast.literal_eval(data[start : start + length].decode("utf-8"))
+    start += int.from_bytes(data[8 : 8 + size], "little")
+    header = ast.literal_eval(data[8 + size : start].decode("utf-8"))
     if header["descr"] not in TYPES or header["fortran_order"]:
-        raise ValueError("holds no float32 or float64 in row-major order")
+        raise ValueError(f"holds no little-endian float32 or float64 in row-major order, but {header}")
     name, letter = TYPES[header["descr"]]
-    count = math.prod(header["shape"])
-    return name, header["shape"], struct.unpack(f"<{count}{letter}", data[start + length :])
+    numbers = struct.Struct(f"<{math.prod(header['shape'])}{letter}")
+    if numbers.size == 0:
+        raise ValueError("holds no numbers")
+    if numbers.size != len(data) - start:
+        raise ValueError(f"has {len(data) - start} bytes of numbers; its shape {header['shape']} wants {numbers.size}")
+    return name, header["shape"], numbers.unpack(data[start:])
 
 
 def literal(number, type_name):
@@ -40,17 +45,21 @@ def literal(number, type_name):
 
 
 def main(paths):
-    print("/* Written by npy_to_header.py. */\n#include <math.h>")
+    lines = ["/* Written by npy_to_header.py. */", "#include <math.h>"]
     for path in paths:
+        name = pathlib.Path(path).stem
         try:
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+                raise ValueError(f"{name} cannot be a name in C: rename the file")
             type_name, shape, numbers = read_npy(path)
-        except (OSError, KeyError, SyntaxError, ValueError, struct.error) as error:
+        except (OSError, KeyError, TypeError, SyntaxError, ValueError) as error:
             sys.exit(f"npy_to_header.py: {path}: {error}")
         extent = " * ".join(map(str, shape)) or "1"
-        print(f"static const {type_name} {pathlib.Path(path).stem}[{extent}] = {{")
+        lines.append(f"static const {type_name} {name}[{extent}] = {{")
         for i in range(0, len(numbers), 8):
-            print("    " + " ".join(literal(number, type_name) + "," for number in numbers[i : i + 8]))
-        print("};")
+            lines.append("    " + " ".join(literal(number, type_name) + "," for number in numbers[i : i + 8]))
+        lines.append("};")
+    print("\n".join(lines))
 
 
 if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
