@@ -5,7 +5,7 @@
     npy_to_header.py weights.npy bias.npy >weights.h
 
 makes `static const float weights[32 * 16 * 2 * 2] = {...};` of a file weights.npy of float32 with that shape, and
-doubles of float64. The numbers are hexadecimal, so they are the same to the last bit. Needs Python alone.
+doubles of float64. The numbers are hexadecimal, so they are the same to the last bit, but NaN's. Needs Python alone.
 """
 import ast
 import math
@@ -27,10 +27,10 @@ def read_npy(path):
     header = ast.literal_eval(data[8 + size : start].decode("utf-8"))
     if header["descr"] not in TYPES or header["fortran_order"]:
         raise ValueError(f"holds no little-endian float32 or float64 in row-major order, but {header}")
+    if not all(type(extent) is int and 0 < extent < 1 << 31 for extent in header["shape"]):
+        raise ValueError(f"has the shape {header['shape']}")
     name, letter = TYPES[header["descr"]]
     numbers = struct.Struct(f"<{math.prod(header['shape'])}{letter}")
-    if numbers.size == 0:
-        raise ValueError("holds no numbers")
     if numbers.size != len(data) - start:
         raise ValueError(f"has {len(data) - start} bytes of numbers; its shape {header['shape']} wants {numbers.size}")
     return name, header["shape"], numbers.unpack(data[start:])
@@ -52,7 +52,7 @@ def main(paths):
             if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
                 raise ValueError(f"{name} cannot be a name in C: rename the file")
             type_name, shape, numbers = read_npy(path)
-        except (OSError, KeyError, TypeError, SyntaxError, ValueError) as error:
+        except (OSError, KeyError, TypeError, SyntaxError, ValueError, struct.error) as error:
             sys.exit(f"npy_to_header.py: {path}: {error}")
         extent = " * ".join(map(str, shape)) or "1"
         lines.append(f"static const {type_name} {name}[{extent}] = {{")
