@@ -65,9 +65,15 @@ need_windows() {
 }
 wine() { /usr/lib/wine/wine64 "$@"; }
 
+# The README's program.
+readme_program() { sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md; }
+
+# bits CONVPOOL-INFO...: each kernel that runs, and the hash of what it computes.
+bits() { CONVPOOL_KERNEL='' "$@" --bits | tr -d '\r' | awk '$2 == "yes" && NF >= 3 { print $1, $NF }'; }
+
 # What tools/get-cpu-features needs.
 need_cpu_features() {
-    [ -f subprojects/cpu_features/src/impl_x86_windows.c ] || need npm command -v npm
+    [ -f subprojects/cpu_features/meson.build ] || need npm command -v npm
     need git command -v git
 }
 
