@@ -19,12 +19,19 @@ double PROBE(uint64_t iterations) {
     for (uint64_t n = 0; n < iterations; n++) {
         VEC_UNROLL
         for (int i = 0; i < sums; i++) {
-            VEC_KEEP(x); /* or the product, where it is an instruction of its own, would be taken out of the loop */
-            sum[i] = vec_mul_add(x, w, sum[i]);
+            /* Else the product, where it is an instruction of its own, would be taken out of the loop: by VEC_KEEP()
+             * or, where that does nothing, by its depending on the sum. */
+            VEC_KEEP(x);
+            sum[i] = VEC_TELLS ? vec_mul_add(x, w, sum[i]) : vec_mul_add(sum[i], w, x);
         }
     }
+    static volatile float result;
     VEC_UNROLL
-    for (int i = 0; i < sums; i++)
-        VEC_KEEP(sum[i]);
+    for (int i = 0; i < sums; i++) {
+        float lanes[vec_lanes];
+        vec_store(lanes, sum[i]);
+        result = lanes[0];
+    }
+    (void)result;
     return 2.0 * sums * vec_lanes * (double)iterations;
 }

@@ -17,30 +17,14 @@ CONVPOOL_ISAS(DECLARE)
 #define LIST(isa) &convpool_isa_##isa,
 const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
-/* What an algorithm is expected to cost for a shape, in multiplications: by one rule for all ISAs, so that their
- * results agree. Tiles of t x t convolution outputs take so many for each pair of channels, and their transforms as
- * long as so many for each input and each output channel; the latter were fitted to measured times of hundreds of
- * layers. Of one input channel it must take one side: direct is a fourth faster than the others with avx2, and a tenth
- * slower with scalar. */
-static double cost(const char *algorithm, const convpool_shape *s) {
-    static const struct {
-        const char *name;
-        size_t tile;
-        double pair, input, output[2]; /* output: without and with pooling */
-    } algorithms[] = {
-        {"direct", 1, 4, 6, {0, 0}},
-        {"winograd22", 2, 9, 54, {80, 14}},
-        {"winograd32", 3, 16, 85, {160, 64}},
-    };
-    size_t i = 0;
-    while (strcmp(algorithms[i].name, algorithm) != 0)
-        i++;
-    size_t stride = s->pool ? 2 : 1, tile = algorithms[i].tile;
+/* What an algorithm is expected to take for a shape. */
+static double cost(const convpool_cost *of_tile, const convpool_shape *s) {
+    size_t stride = s->pool ? 2 : 1, tile = of_tile->tile;
     size_t across = tile == 3 ? stride : 1; /* F(3x3) pools two tiles at once */
     double rows = (double)((stride * s->out_height + tile - 1) / tile);
     double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
     double in = (double)s->channels, out = (double)s->out_channels;
-    double each = algorithms[i].pair * in * out + algorithms[i].input * in + algorithms[i].output[s->pool] * out;
+    double each = of_tile->pair * in * out + of_tile->input * in + of_tile->output[s->pool] * out;
     return rows * columns * each;
 }
 
@@ -65,7 +49,7 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
-            double expected = shape == NULL ? 0 : cost(kernel->algorithm, shape);
+            double expected = shape == NULL ? 0 : cost(&kernel->cost, shape);
             if (status == CONVPOOL_OK && expected > least) continue;
             *choice = (convpool_choice){*isa, kernel};
             least = expected;
@@ -76,23 +60,71 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
     return status;
 }
 
+/* The static name that a text spells, of an ISA, an algorithm or a kernel of this build; NULL for none. */
+static const char *find_name(const char *text) {
+    const char *name = NULL;
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL && name == NULL; isa++)
+        for (size_t i = 0; i < (*isa)->kernel_count && name == NULL; i++)
+            name = match(text, *isa, &(*isa)->kernels[i]);
+    return name;
+}
+
+/* Why no kernel here answers to a value of CONVPOOL_KERNEL; `name` is what find_name() says of it. */
+static const char *why_refused(const char *value, const char *name) {
+    char lower[64];
+    size_t length = 0;
+    if (name != NULL) /* it is built, so the CPU cannot run it */
+        for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+            for (size_t i = 0; i < (*isa)->kernel_count; i++)
+                if (match(name, *isa, &(*isa)->kernels[i]) != NULL)
+                    return convpool_cpu_reason((*isa)->needs, convpool_cpu_features());
+    for (; value[length] != 0 && length < sizeof lower - 1; length++)
+        lower[length] = (char)tolower((unsigned char)value[length]);
+    lower[length] = 0;
+    return find_name(lower) != NULL ? "names are in lower case"
+                                    : "no instruction set, algorithm or kernel of that name is built in";
+}
+
+typedef struct line {
+    char text[1024];
+    size_t used;
+    const char *separator;
+} line;
+
+static void append(line *l, const char *text) {
+    if (l->used < sizeof l->text)
+        l->used += (size_t)snprintf(l->text + l->used, sizeof l->text - l->used, "%s%s", l->separator, text);
+    l->separator = ", ";
+}
+
+/* Adds one kind of name of the kernels that are supported here, each once. */
+static void append_names(line *l, const char *(*name_of)(const convpool_kernel_info *info)) {
+    convpool_kernel_info info, earlier;
+    for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
+        bool listed = !info.supported;
+        for (size_t k = 0; k < i && convpool_kernel_get(k, &earlier); k++)
+            listed |= earlier.supported && strcmp(name_of(&earlier), name_of(&info)) == 0;
+        if (!listed) append(l, name_of(&info));
+    }
+}
+static const char *isa_of(const convpool_kernel_info *info) { return info->isa; }
+static const char *algorithm_of(const convpool_kernel_info *info) { return info->algorithm; }
+static const char *name_of(const convpool_kernel_info *info) { return info->name; }
+
 /* One line on stderr, for a value of CONVPOOL_KERNEL that no kernel here answers to. */
-static void complain(const char *value, convpool_status status) {
-    char shown[64], line[1024];
+static void complain(const char *value, const char *name) {
+    char shown[64];
     size_t length = 0;
     for (; value[length] != 0 && length < sizeof shown - 1; length++)
         shown[length] = isprint((unsigned char)value[length]) ? value[length] : '?';
     shown[length] = 0;
-    size_t used = (size_t)snprintf(line, sizeof line, "convpool: CONVPOOL_KERNEL=%s%s: %s; supported here:", shown,
-                                   value[length] ? "..." : "", convpool_status_string(status));
-    const char *separator = " ";
-    convpool_kernel_info info;
-    for (size_t i = 0; convpool_kernel_get(i, &info) && used < sizeof line; i++)
-        if (info.supported) {
-            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", separator, info.name);
-            separator = ", ";
-        }
-    fprintf(stderr, "%s%s\n", line, *separator == ' ' ? " none" : "");
+    line l = {.separator = ""};
+    l.used = (size_t)snprintf(l.text, sizeof l.text, "convpool: CONVPOOL_KERNEL=%s%s: %s; supported here: ", shown,
+                              value[length] ? "..." : "", why_refused(value, name));
+    append_names(&l, isa_of);
+    append_names(&l, algorithm_of);
+    append_names(&l, name_of);
+    fprintf(stderr, "%s%s\n", l.text, *l.separator == 0 ? "none" : "");
 }
 
 /* What CONVPOOL_KERNEL wants, "" for nothing: read once, by the first call that asks, which also complains
@@ -104,16 +136,14 @@ static const char *environment(void) {
 
     const char *value = getenv("CONVPOOL_KERNEL");
     if (value == NULL) value = "";
-    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL && wanted == NULL; isa++)
-        for (size_t i = 0; i < (*isa)->kernel_count && wanted == NULL; i++)
-            wanted = match(value, *isa, &(*isa)->kernels[i]);
-    if (wanted == NULL) wanted = "unknown";
+    const char *name = find_name(value);
+    wanted = name == NULL ? "unknown" : name;
 
     const char *first = (const char *)once_set(&kept, (uintptr_t)wanted);
     if (first != NULL) return first; /* of another thread */
     convpool_choice choice;
     convpool_status status = convpool_choose(wanted, convpool_cpu_features(), NULL, &choice);
-    if (status != CONVPOOL_OK && *value != 0) complain(value, status);
+    if (status != CONVPOOL_OK && *value != 0) complain(value, name);
     return wanted;
 }
 

@@ -49,8 +49,18 @@ static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes
 }
 
 static bool enums_valid(const convpool_layer_spec *spec) {
-    /* By bits: an enum read from a wrong spec may hold anything, and its type may have no sign. */
-    return ((unsigned)spec->filter | (unsigned)spec->pool | (unsigned)spec->activation) <= 1;
+    /* As unsigned: an enum read from a wrong spec may hold anything, and its type may have a sign or none. */
+    return (unsigned)spec->filter <= CONVPOOL_CONVOLUTION && (unsigned)spec->pool <= CONVPOOL_POOL_NONE &&
+           (unsigned)spec->activation <= CONVPOOL_ACTIVATION_NONE;
+}
+
+/* Whether what a layer needs at most fits: no kernel's own sizes can then overflow. The bounds are convpool.h's, and
+ * are below `coarse` bytes each, so they do not overflow where that fits. */
+static bool bounds_fit(const convpool_layer_spec *spec) {
+    size_t c = spec->in_channels, o = spec->out_channels;
+    size_t coarse = plus(times(times(plus(c, 1), plus(o, 16)), 80), times(plus(c, 512), 4608));
+    return fits(coarse) && fits(CONVPOOL_LAYER_MEMORY_MAX(c, o)) &&
+           fits(CONVPOOL_LAYER_SCRATCH_MAX(c, spec->in_height, spec->in_width, o));
 }
 
 static convpool_status check_shape(const convpool_layer_spec *spec, convpool_shape *shape) {
@@ -69,12 +79,8 @@ static convpool_status check_shape(const convpool_layer_spec *spec, convpool_sha
         .relu = spec->activation == CONVPOOL_ACTIVATION_RELU,
         .flip = spec->filter == CONVPOOL_CONVOLUTION,
     };
-    /* The bounds of convpool.h, CONVPOOL_LAYER_MEMORY_MAX and CONVPOOL_LAYER_SCRATCH_MAX, without overflow:
-     * no kernel's own sizes can then overflow. */
-    size_t memory = plus(times(plus(o, 15), plus(times(80, c), 4)), 1024);
-    size_t scratch = plus(times(4608, c), 131072);
-    bool all_fit = fits(tensor_bytes(c, h, w)) && fits(tensor_bytes(o, shape->out_height, shape->out_width)) &&
-                   fits(memory) && fits(scratch);
+    bool all_fit =
+        fits(tensor_bytes(c, h, w)) && fits(tensor_bytes(o, shape->out_height, shape->out_width)) && bounds_fit(spec);
     return all_fit ? CONVPOOL_OK : CONVPOOL_INVALID_SHAPE;
 }
 

@@ -41,6 +41,9 @@
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
+ *   - Of the floating-point exceptions invalid, overflow and division by zero, a call raises only what its numbers have
+ *     earned: invalid where there is a NaN or an infinity among them, or comes about; overflow where the direct sum
+ *     overflows; division by zero never. So a program may run with these exceptions unmasked.
  *
  * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending; "winograd22" and
  * "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3
@@ -56,7 +59,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__GNUC__) && !defined(_WIN32)
+/* What the shared library exports. A static library's functions stay inside the program or shared library that links
+ * it, so that two plugins can each have a version of their own. */
+#if defined(CONVPOOL_BUILDS_SHARED_LIBRARY) && !defined(_WIN32)
 #define CONVPOOL_API __attribute__((visibility("default")))
 #else
 #define CONVPOOL_API
@@ -103,8 +108,9 @@ typedef enum convpool_activation {
     CONVPOOL_ACTIVATION_NONE
 } convpool_activation;
 
-/* What a layer is. Zero-initialise, then set what you need:
- *     convpool_layer_spec spec = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32}; */
+/* What a layer is. Zero-initialise, then set what you need; in C++ by {} in place of {0}:
+ *     convpool_layer_spec spec = {0};
+ *     spec.in_channels = 16, spec.in_height = 25, spec.in_width = 25, spec.out_channels = 32; */
 typedef struct convpool_layer_spec {
     size_t in_channels, in_height, in_width, out_channels; /* C, H, W, O */
     convpool_filter filter;
@@ -120,13 +126,15 @@ typedef struct convpool_layer convpool_layer;
 
 /* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays:
  * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
- * convpool_layer_create() accepts. */
+ * convpool_layer_create() accepts, and grow with each of their arguments. Of type size_t, as sizeof is: they need no
+ * cast, of which C++ might warn. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
-    ((size_t)1024 + ((size_t)(out_channels) + 15) * (80 * (size_t)(in_channels) + 4) + \
-     ((size_t)(in_channels) * (size_t)(out_channels) <= 8192 ? 192 * (size_t)(in_channels) * (size_t)(out_channels) \
-                                                             : 0))
+    (sizeof(char) * 1024 + (sizeof(char) * (out_channels) + 15) * (sizeof(char) * 80 * (in_channels) + 4) + \
+     sizeof(char) * 192 * \
+         (sizeof(char) * (in_channels) * (out_channels) < 8192 ? sizeof(char) * (in_channels) * (out_channels) \
+                                                               : 8192))
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
-    ((size_t)131072 + 4608 * (size_t)(in_channels))
+    (sizeof(char) * 131072 + sizeof(char) * 4608 * (in_channels))
 
 /* The bytes that convpool_layer_create_in() needs for this spec; 0 where it would refuse the spec. */
 CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);
@@ -134,7 +142,7 @@ CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);
 /* Makes a layer and stores it in *layer; the caller owns it and ends it with convpool_layer_destroy().
  *   weights  [O][C][2][2]
  *   bias     [O], or NULL for none
- * Both are copied and may be freed afterwards. Costs one allocation and one pass over the weights.
+ * Both are copied and may be freed afterwards. Costs one allocation and up to three passes over the weights.
  * Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (spec, weights or layer is NULL; a bad enum value),
  * CONVPOOL_INVALID_SHAPE, CONVPOOL_KERNEL_UNKNOWN, CONVPOOL_KERNEL_UNSUPPORTED or CONVPOOL_OUT_OF_MEMORY. */
 CONVPOOL_API convpool_status convpool_layer_create(const convpool_layer_spec *spec, const float *weights,

@@ -31,6 +31,8 @@
 
 /* Output channels a block: with four accumulators each, and their weights and an input vector beside
  * them, as many as the registers hold. */
+_Static_assert(VEC_REGISTERS == 8 || VEC_REGISTERS == 16 || VEC_REGISTERS == 32, "blocks are written for these");
+_Static_assert(vec_lanes == 1 || vec_lanes == 4 || vec_lanes == 8 || vec_lanes == 16, "steps are measured in these");
 enum { direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1 };
 
 /* The planes of a tile fit the smallest L1 data cache in use, 32 KiB, beside a block's weights, if not even
@@ -90,8 +92,8 @@ VEC_INLINE double direct_bound(const convpool_shape *s, const void *packed, doub
         const float *w = weights + (o - row) * s->channels * 4 + row;
         double sum = 0;
         for (size_t i = 0; i < s->channels * 4; i++)
-            sum += fabs((double)w[i * rows]);
-        double magnitude = (fabs((double)bias[o]) + x * sum) * raised;
+            sum += convpool_magnitude((double)w[i * rows]);
+        double magnitude = (convpool_magnitude((double)bias[o]) + x * sum) * raised;
         double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
         if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
         largest = bound > largest ? bound : largest;
@@ -320,10 +322,12 @@ static void direct_run(const convpool_shape *s, const void *packed, const float 
     vec_end();
 }
 
+/* Of one input channel it must take one side: it is a fourth faster than the others with avx2, and a tenth slower with
+ * scalar. */
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", direct_packed_size, direct_pack, direct_scratch_size, direct_row_step, \
-            direct_error_bound, direct_run \
+        isa "-direct", "direct", {1, 4, 6, {0, 0}}, direct_packed_size, direct_pack, direct_scratch_size, \
+            direct_row_step, direct_error_bound, direct_run \
     }
 
 #endif

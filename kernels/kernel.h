@@ -6,8 +6,17 @@
 
 #include "convpool_kernels.h" /* written by meson.build: what is built */
 
+#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Results are defined to the last bit. */
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "convpool cannot be compiled with -ffast-math, -Ofast or -ffinite-math-only: they change its results"
+#endif
+#if FLT_EVAL_METHOD != 0
+#error "convpool needs float computed as float, double as double: on 32-bit x86 compile it with -msse2 -mfpmath=sse"
+#endif
 
 /* A layer's shape, checked: no extent is 0 and no size that follows from it overflows. */
 typedef struct convpool_shape {
@@ -29,10 +38,19 @@ enum {
     CONVPOOL_NEEDS_END /* above the last bit, which may not be bit 31 */
 };
 
+/* What an algorithm is expected to take, in multiplications: of one tile of tile x tile convolution outputs, for each
+ * pair of an input and an output channel, and for its transforms for each input and each output channel. By one rule
+ * for all ISAs, so that they choose the same algorithm and their results agree. */
+typedef struct convpool_cost {
+    size_t tile;
+    double pair, input, output[2]; /* output: without and with pooling */
+} convpool_cost;
+
 /* One algorithm for the fused layer on one ISA. Sizes are in bytes. */
 typedef struct convpool_kernel {
     const char *name;      /* "avx2-direct" */
     const char *algorithm; /* "direct" */
+    convpool_cost cost;
 
     /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
      * bias may be NULL for none. */
@@ -58,6 +76,9 @@ float convpool_winograd_limit(const convpool_shape *shape, const float *weights,
 
 /* The (tile + 1)^2 transformed weights of one filter, each computed in double and rounded once; tile is 2 or 3. */
 void convpool_winograd_filter(size_t tile, const float *filter, bool flip, float *to);
+
+/* |x|, without the library of mathematics, for which fabs() may call. */
+static inline double convpool_magnitude(double x) { return x < 0 ? -x : x; }
 
 /* One instruction set: its kernels, best first, and the stages on their own. */
 typedef struct convpool_isa {

@@ -31,11 +31,11 @@
  *   vec_max(a, b)               the larger; anything where one is NaN
  *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
  *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
- *   vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at even places, in order, and
- *                               stores those at odd places
- *   vec_load_even_odd_part(p, n, &odd)
- *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
- *   vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
+ *   vec_max_magnitude(a, b)     |b| where that is larger than a, which is +0 or such a result; else a. Found by
+ * integers, for which NaN is larger than infinity, so it raises no exception. Of each lane the upper 16 bits are right:
+ * whether a power of two has been reached vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at
+ * even places, in order, and stores those at odd places vec_load_even_odd_part(p, n, &odd) the same of p[0 .. 2 * n),
+ * and +0 in the lanes from n on; reads nothing more vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
  *                               every lane n what is at offsets[n] + k
@@ -59,27 +59,30 @@
 #define VEC_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* Makes the compiler compute a vector here and now. Else GCC, where multiply-add is two instructions, gathers the
- * additions of one sum and spills the others; and a loop that repeats one product would compute it once. */
+/* What compilers are told for the sake of speed alone, on the architectures that have kernels of their own. Elsewhere
+ * the kernels are plain C.
+ *   VEC_KEEP(a)          computes a vector here and now. Else GCC, where multiply-add is two instructions, gathers the
+ *                        additions of one sum and spills the others; and a loop that repeats one product would compute
+ *                        it once.
+ *   VEC_LOAD_ONCE(a)     loads a vector once: where instructions can take an operand from memory, GCC has each of those
+ *                        that use it load it again.
+ *   VEC_FORGET(pointer)  forgets what is known of a pointer, and so loads again what it points to. */
+#if defined(__SSE__) || defined(__aarch64__)
+#define VEC_TELLS 1
+#define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
+#else
+#define VEC_TELLS 0
+#define VEC_FORGET(pointer) ((void)(pointer))
+#endif
 #if defined(__SSE__)
 #define VEC_KEEP(a) __asm__ volatile("" : "+v"(a))
+#define VEC_LOAD_ONCE(a) VEC_KEEP(a)
 #elif defined(__aarch64__)
 #define VEC_KEEP(a) __asm__ volatile("" : "+w"(a))
-#elif defined(__i386__)
-#define VEC_KEEP(a) __asm__ volatile("" : "+m"(a))
+#define VEC_LOAD_ONCE(a) ((void)(a))
 #else
-#define VEC_KEEP(a) __asm__ volatile("" : "+f"(a))
-#endif
-
-/* Makes the compiler load a vector once: where instructions can take an operand from memory, GCC has each of those that
- * use it load it again. */
-#ifdef __SSE__
-#define VEC_LOAD_ONCE(a) VEC_KEEP(a)
-#else
+#define VEC_KEEP(a) ((void)(a))
 #define VEC_LOAD_ONCE(a) ((void)(a))
 #endif
-
-/* Makes the compiler forget what it knows of a pointer, so that it loads again what it points to. */
-#define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
 
 #endif

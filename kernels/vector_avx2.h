@@ -70,6 +70,11 @@ VEC_INLINE vec vec_relu(vec a) {
     return _mm256_add_ps(_mm256_max_ps(zero, a), zero);
 }
 
+VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
+    __m256i magnitude = _mm256_and_si256(_mm256_castps_si256(b), _mm256_set1_epi32(0x7fffffff));
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), magnitude));
+}
+
 /* A shuffle works within 128-bit halves, so the halves are loaded to suit it. */
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     vec a = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 8), 1);

@@ -48,6 +48,11 @@ VEC_INLINE vec vec_relu(vec a) {
     return _mm512_add_ps(_mm512_max_ps(zero, a), zero);
 }
 
+VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
+    __m512i magnitude = _mm512_and_si512(_mm512_castps_si512(b), _mm512_set1_epi32(0x7fffffff));
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), magnitude));
+}
+
 VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
     __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     *odd = _mm512_permutex2var_ps(a, _mm512_or_si512(even, _mm512_set1_epi32(1)), b);

@@ -65,6 +65,11 @@ VEC_INLINE vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) { return vmaxq_f32(vmaxq_f32(a, b), vmaxq_f32(c, d)); }
 VEC_INLINE vec vec_relu(vec a) { return vmaxq_f32(a, vdupq_n_f32(0)); }
 
+VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
+    uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(b), vdupq_n_u32(0x7fffffff));
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(a), magnitude));
+}
+
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     float32x4x2_t pair = vld2q_f32(p);
     *odd = pair.val[1];

@@ -4,6 +4,8 @@
 #define CONVPOOL_VECTOR_H
 
 #include "vector.h"
+#include <stdint.h>
+#include <string.h>
 
 typedef float vec;
 enum { vec_lanes = 1 };
@@ -51,6 +53,16 @@ VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
 
 /* The first keeps NaN and -0; adding +0 makes the latter +0. */
 VEC_INLINE vec vec_relu(vec a) { return (0 > a ? 0 : a) + 0.0f; }
+
+VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
+    uint32_t most, magnitude;
+    memcpy(&most, &a, sizeof most);
+    memcpy(&magnitude, &b, sizeof magnitude);
+    magnitude &= 0x7fffffff;
+    if (magnitude > most) most = magnitude;
+    memcpy(&a, &most, sizeof a);
+    return a;
+}
 
 VEC_INLINE vec vec_load_even_odd(const float *p, vec *odd) {
     *odd = p[1];

@@ -86,6 +86,12 @@ VEC_INLINE vec vec_relu(vec a) {
     return _mm_add_ps(_mm_max_ps(zero, a), zero);
 }
 
+/* There is a maximum of signed 16-bit integers, and the upper halves of magnitudes are not negative. */
+VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
+    __m128i magnitude = _mm_and_si128(_mm_castps_si128(b), _mm_set1_epi32(0x7fffffff));
+    return _mm_castsi128_ps(_mm_max_epi16(_mm_castps_si128(a), magnitude));
+}
+
 VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
     *odd = _mm_shuffle_ps(a, b, 0xdd);
     return _mm_shuffle_ps(a, b, 0x88);

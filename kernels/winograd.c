@@ -2,16 +2,14 @@
 /* What the Winograd kernels of every ISA share at create, compiled once, for the baseline. */
 #include "kernel.h"
 
-#include <math.h>
-
 float convpool_winograd_limit(const convpool_shape *s, const float *weights, const float *bias) {
     double largest = 0;
     for (size_t o = 0; o < s->out_channels; o++) {
         double sum = 0;
         for (size_t i = 0; i < 4 * s->channels; i++)
-            sum += fabs((double)weights[o * 4 * s->channels + i]);
+            sum += convpool_magnitude((double)weights[o * 4 * s->channels + i]);
         if (!(sum < 0x1p120)) return 0;
-        if (bias != NULL && !(fabs((double)bias[o]) < 0x1p126)) return 0;
+        if (bias != NULL && !(convpool_magnitude((double)bias[o]) < 0x1p126)) return 0;
         if (sum > largest) largest = sum;
     }
     double limit = 0x1p121;

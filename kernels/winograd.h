@@ -36,7 +36,6 @@
 
 #include "direct.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -58,6 +57,20 @@ enum {
     winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
     winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
 };
+
+/* What a vocabulary may say of block sizes. */
+_Static_assert(VEC_BLOCK_VECS == 2 || VEC_BLOCK_VECS == 4 || VEC_BLOCK_VECS == 6, "there are panels of these");
+_Static_assert(VEC_BLOCK_ROWS_LONG == 2 || VEC_BLOCK_ROWS_LONG == 6, "there are panels of these");
+_Static_assert(VEC_BLOCK_ROWS >= 1 && VEC_BLOCK_ROWS <= VEC_BLOCK_ROWS_LONG, "and of no more rows");
+_Static_assert(2 * VEC_BLOCK_ROWS_LONG <= winograd_chunk_most, "a chunk holds two blocks");
+_Static_assert(VEC_BLOCK_SLOTS > 0 && VEC_BLOCK_SLOTS % (vec_lanes < 4 ? 4 : vec_lanes) == 0 &&
+                   VEC_BLOCK_SLOTS_LONG > 0 && VEC_BLOCK_SLOTS_LONG % (vec_lanes < 4 ? 4 : vec_lanes) == 0,
+               "a block is whole units of four tiles, and whole vectors");
+_Static_assert(winograd_slots_most <= 64, "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX, the stack within 16 KiB");
+_Static_assert((int)winograd_pad >= (int)vec_lanes, "a vector may be stored behind a position's last products");
+_Static_assert(VEC_FUSE_CHANNELS <= winograd_windows / (9 * (int)sizeof(float)), "a block has a window at least");
+_Static_assert(VEC_WEIGHT_COPIES == 1 || (VEC_WEIGHT_COPIES == vec_lanes && vec_lanes <= 4),
+               "packed weights stay within CONVPOOL_LAYER_MEMORY_MAX");
 
 /* How a layer is cut up. A unit is what a lane of the output stage has: the tile or tiles whose outputs are a square of
  * whole output pixels. Units are numbered row by row through the image; a block is some of them, in order. Rows of
@@ -220,6 +233,7 @@ typedef struct winograd_block {
     size_t from[winograd_slots_most];           /* the tile's first input in its channel */
     unsigned char rows[winograd_slots_most];    /* how many of its inputs count, down and across, or */
     unsigned char columns[winograd_slots_most]; /* winograd_whole twice where four columns can be loaded of each row */
+    bool careful;                               /* some inputs may be too large: nothing is loaded but what counts */
     bool direct;                                /* some rows of tiles are to be computed directly */
     winograd_run runs[winograd_slots_most];
     size_t run_count;
@@ -231,6 +245,15 @@ enum { winograd_whole = 255 };
 
 /* ---- Which rows of tiles must be computed directly ---- */
 
+/* Whether a number's magnitude is below the limit, a power of two: by their bits, so that no NaN raises an exception.
+ */
+static bool winograd_is_below(float x, float limit) {
+    uint32_t bits, limit_bits;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&limit_bits, &limit, sizeof limit_bits);
+    return (bits & 0x7fffffff) < limit_bits;
+}
+
 /* Whether some input that row `row` of tiles reads is not below the limit. */
 static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t row) {
@@ -239,10 +262,8 @@ static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *
     size_t last = direct_min(first + p->tile, p->conv_height);
     for (size_t c = 0; c < s->channels; c++)
         for (size_t i = first; i <= last; i++)
-            for (size_t j = 0; j <= p->conv_width; j++) {
-                float x = input[(c * s->height + i) * s->width + j];
-                if (!(x < limit && x > -limit)) return true;
-            }
+            for (size_t j = 0; j <= p->conv_width; j++)
+                if (!winograd_is_below(input[(c * s->height + i) * s->width + j], limit)) return true;
     return false;
 }
 
@@ -255,34 +276,33 @@ static unsigned winograd_large_rows(const convpool_shape *s, const winograd_plan
     return large;
 }
 
-/* Whether rows of units may have such inputs. That all is well, as it nearly always is, is shown quickly: by a sum of
- * squares below the square of the limit, whatever its rounding. */
+/* Whether rows of units may have such inputs. That all is well, as it nearly always is, is shown quickly: by the
+ * largest magnitude of all that a vector may load of them, be it in a row that is dropped, or just behind the last. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
     size_t first = first_row * p->across * p->tile, last = direct_min(end_row * p->across * p->tile, p->conv_height);
-    size_t count = (last + 1 - first) * s->width;
-    vec sum[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
+    size_t count = (last + 1 - first) * s->width + (last + 1 < s->height);
+    vec most[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
     for (size_t c = 0; c < s->channels; c++) {
         const float *x = input + (c * s->height + first) * s->width;
         size_t i = 0;
         for (; i + 4 * vec_lanes <= count; i += 4 * vec_lanes) {
             VEC_UNROLL
             for (size_t n = 0; n < 4; n++) {
-                vec a = vec_load(x + i + n * vec_lanes);
-                sum[n] = vec_mul_add(a, a, sum[n]);
+                most[n] = vec_max_magnitude(most[n], vec_load(x + i + n * vec_lanes));
             }
         }
         for (; i < count; i += vec_lanes) {
             /* What the last vector has twice does not matter. */
             vec a = count < vec_lanes ? vec_load_part(x, count) : vec_load(x + direct_min(i, count - vec_lanes));
-            sum[0] = vec_mul_add(a, a, sum[0]);
+            most[0] = vec_max_magnitude(most[0], a);
         }
     }
-    float lanes[vec_lanes], total = 0;
-    vec_store(lanes, vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3])));
+    float lanes[vec_lanes];
+    vec_store(lanes, vec_max_magnitude(vec_max_magnitude(most[0], most[1]), vec_max_magnitude(most[2], most[3])));
     for (size_t n = 0; n < vec_lanes; n++)
-        total += lanes[n];
-    return !((double)total < (double)limit * (double)limit && total <= FLT_MAX);
+        if (!winograd_is_below(lanes[n], limit)) return true;
+    return false;
 }
 
 /* ---- Input ---- */
@@ -565,14 +585,19 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
     }
 }
 
-/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre. Elsewhere there may be
- * anything: pixels are transformed whether they count or not. */
+/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: elsewhere they are 0. */
 static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t rows, float *m) {
     for (size_t slot = 0; slot < b->slots; slot++)
         for (size_t row = 0; row < rows && b->rows[slot] == 0; row++)
-            for (size_t position = 0; position < p->positions; position++)
-                m[position * winograd_m_plane + row * winograd_slots_most + slot] =
-                    position == p->side + 1 ? -INFINITY : 0;
+            m[(p->side + 1) * winograd_m_plane + row * winograd_slots_most + slot] = -INFINITY;
+}
+
+/* Where a block's units fill no whole vectors, winograd_output() reads lanes behind the products of its last tiles.
+ * What comes of them goes nowhere, but they must hold numbers that raise no exception. */
+static void winograd_clear_behind(const winograd_plan *p, const winograd_block *b, float *m) {
+    for (size_t position = 0; position < p->positions; position++)
+        for (size_t row = 0; row < p->chunk; row++)
+            vec_store(m + position * winograd_m_plane + row * winograd_slots_most + b->slots, vec_zero());
 }
 
 /* ---- Output ---- */
@@ -906,7 +931,8 @@ static void winograd_add_slots(const convpool_shape *s, const winograd_plan *p, 
                              : column < p->conv_width          ? p->conv_width - column + 1
                                                                : 0;
             /* Four columns of the last row end within the input. */
-            bool whole = rows == p->side && columns == p->side && (row + p->side < s->height || column + 4 <= s->width);
+            bool whole = rows == p->side && columns == p->side && (p->side == 4 || !b->careful) &&
+                         (row + p->side < s->height || column + 4 <= s->width);
             b->from[slot + unit] = rows == 0 || columns == 0 ? 0 : row * s->width + column;
             b->rows[slot + unit] = (unsigned char)(whole ? winograd_whole : rows);
             b->columns[slot + unit] = (unsigned char)(whole ? winograd_whole : columns);
@@ -961,7 +987,8 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
     /* The last units' lower tiles may lie below the image: then such units make blocks of their own. */
     size_t last_row = (p.unit_rows - 1) * p.unit_columns;
     bool last_differs = p.across > 1 && (p.unit_rows - 1) * 2 * tile + tile >= p.conv_height;
-    bool by_pixel = p.by_pixel;
+    size_t filled = 0; /* slots of m that hold some block's products, or 0 */
+    bool suspect = false;
     unsigned large = 0;
     winograd_block b = {.direct = false};
     for (size_t first = seen_rows * p.unit_columns; first < end; first += b.units) {
@@ -976,7 +1003,10 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
         b.in_place = p.pixels == 1 || b.units % vec_lanes == 0;
         size_t first_unit_row = first / p.unit_columns, row = first_unit_row, column = first % p.unit_columns;
         size_t new_rows = (first + b.units - 1) / p.unit_columns + 1;
-        bool suspect = new_rows > seen_rows && winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
+        b.careful = suspect && column > 0; /* its first row may be */
+        if (new_rows > seen_rows) suspect = winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
+        b.careful |= suspect;
+        bool by_pixel = p.by_pixel && !b.careful;
         for (size_t unit = 0, units; unit < b.units; unit += units) { /* row by row */
             units = direct_min(b.units - unit, p.unit_columns - column);
             if (row >= seen_rows) {
@@ -985,7 +1015,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
                 seen_rows = row + 1;
             }
             if (by_pixel)
-                memset(b.rows + unit, large ? 0 : winograd_whole, units);
+                memset(b.rows + unit, winograd_whole, units);
             else
                 winograd_add_pixels(s, &p, &b, unit, units, p.pixels * row, p.pixels * column, first_row, end_row);
             for (size_t i = 0; !by_pixel && i * p.across < b.tiles; i++)
@@ -1009,6 +1039,11 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
             winograd_transform_block_2(s, &p, &b, input, v);
         else
             winograd_transform_block_3(s, &p, &b, input, v);
+        if (tile == 3 && s->pool && b.units % vec_lanes != 0 && b.slots + vec_lanes > filled) {
+            winograd_clear_behind(&p, &b, m);
+            filled = b.slots + vec_lanes;
+        }
+        if (b.slots > filled) filled = b.slots;
         winograd_output_function *out = tile == 2 ? s->pool ? winograd_output_2_1 : winograd_output_2_0
                                         : s->pool ? winograd_output_3_1
                                                   : winograd_output_3_0;
@@ -1059,10 +1094,20 @@ WINOGRAD_ALGORITHM(2)
 WINOGRAD_ALGORITHM(3)
 #endif
 
+/* What transforms take was fitted to measured times of hundreds of layers. */
+#define WINOGRAD_COST_2 \
+    { \
+        2, 9, 54, { 80, 14 } \
+    }
+#define WINOGRAD_COST_3 \
+    { \
+        3, 16, 85, { 160, 64 } \
+    }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", winograd_packed_size_##tile, winograd_pack_##tile, \
-            winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_error_bound_##tile, winograd_run_##tile \
+        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_packed_size_##tile, \
+            winograd_pack_##tile, winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_error_bound_##tile, \
+            winograd_run_##tile \
     }
 
 #endif
