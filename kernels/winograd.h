@@ -1062,6 +1062,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
             /* All at once: what has just been stored cannot be loaded quickly. */
             if (!b.in_place) winograd_place(s, &p, &b, pixels, output + o * out_plane, rows);
         }
+        if (b.direct) filled = 0; /* winograd_direct_row() uses the same scratch */
         for (size_t done = first_unit_row; b.direct && done < row; done++) { /* rows of units that end in this block */
             unsigned bits = winograd_large_rows(s, &p, input, limit, done);
             for (size_t i = 0; i < p.across; i++)

@@ -41,11 +41,13 @@
     X(bound, is_infinite_where_a_sum_may_overflow) \
     X(bound, holds_on_adversarial_inputs) \
     X(bound, is_nearly_reached) \
+    X(exceptions, only_those_that_numbers_have_earned) \
     X(threads, create_run_and_destroy) \
     X(memory, every_size_between_guard_pages) \
     X(memory, tensors_at_every_offset) \
     X(memory, scratch_and_layer_at_every_byte) \
     X(memory, sizes_stay_within_the_public_bounds) \
+    X(memory, public_bounds_grow_with_their_arguments) \
     X(memory, a_dirty_vector_state_is_seen) \
     X(memory, weights_and_bias_are_copied) \
     X(memory, large_images_and_many_channels) \
@@ -95,13 +97,21 @@ FILE *open_utf8(const char *path);
 /* Whether no register has anything but zeros above what SSE uses: else code for SSE would be slow from then on. */
 bool vector_state_is_clean(void);
 
+/* Floating-point exceptions, of those that a program may have unmasked: invalid, overflow, division by zero. Where
+ * there is no such thing, as in WebAssembly and in floating-point arithmetic by software, none is ever raised. */
+enum { EXC_INVALID = 1, EXC_OVERFLOW = 2, EXC_DIVISION = 4 };
+void forget_exceptions(void);
+unsigned exceptions_raised(void);             /* since the last forget_exceptions() */
+const char *exception_names(unsigned raised); /* valid until the next call */
+bool exceptions_are_seen(void);               /* whether they exist here: one is raised on purpose */
+
 /* Memory with inaccessible pages at both ends, and known bytes around what is placed in it. */
 typedef struct guarded guarded;
 typedef enum place { AT_START, AT_END } place;
 guarded *guarded_new(size_t most);
 void guarded_free(guarded *g);
-/* `bytes` of memory, `gap` bytes away from the inaccessible page at that end. It holds the canary, but for a checker of
- * memory nothing, and what is around it may not be touched. */
+/* `bytes` of memory, `gap` bytes away from the inaccessible page at that end. It holds signalling NaN, but for a
+ * checker of memory nothing, and what is around it may not be touched. */
 void *guarded_place(guarded *g, size_t bytes, place where, size_t gap);
 /* Whether nothing around the placed bytes was written. */
 bool guarded_intact(const guarded *g);

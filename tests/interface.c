@@ -6,6 +6,7 @@
 #include "random.h"
 #include "reference.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,8 +136,16 @@ void check_environment_forces_each_kernel(void) {
     }
 }
 
-/* Expects refusal with this status, and one line, once. */
-static void expect_refusal(convpool_status expected) {
+/* Whether a name is among those that a list separates by commas. */
+static bool listed(const char *list, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)) != NULL; at += length)
+        if (at[-1] == ' ' && (at[length] == ',' || at[length] == '\n')) return true;
+    return false;
+}
+
+/* Expects refusal with this status, and one line, once, which says why in these words. */
+static void expect_refusal(convpool_status expected, const char *why) {
     char status[] = {(char)('0' + expected), 0};
     char value[41];
     snprintf(value, sizeof value, "%s", getenv("CONVPOOL_KERNEL"));
@@ -146,40 +155,49 @@ static void expect_refusal(convpool_status expected) {
     CHECK(strstr(printed, "CONVPOOL_KERNEL") != NULL && strstr(printed, value) != NULL, "'%s'", printed);
     const char *list = strstr(printed, "supported here:"); /* the value before it may be a name as well */
     convpool_kernel_info info;
-    for (size_t i = 0; CHECK(list != NULL, "'%s'", printed) && convpool_kernel_get(i, &info); i++)
-        CHECK((strstr(list, info.name) != NULL) == info.supported, "%s in '%s'", info.name, printed);
+    const char *reason = strstr(printed, why);
+    CHECK(reason != NULL && reason < list, "no '%s' in '%s'", why, printed);
+    for (size_t i = 0; CHECK(list != NULL, "'%s'", printed) && convpool_kernel_get(i, &info); i++) {
+        convpool_kernel_info any;
+        const char *names[] = {info.name, info.isa, info.algorithm};
+        for (size_t n = 0; n < 3; n++)
+            CHECK(listed(list, names[n]) == first_supported(names[n], &any), "%s in '%s'", names[n], printed);
+    }
     printed = stderr_of(use_library, status);
     CHECK(*printed == 0, "printed again: %s", printed);
 }
 
-static void expect_unknown(const char *argument) {
-    (void)argument;
-    expect_refusal(CONVPOOL_KERNEL_UNKNOWN);
-}
+static void expect_unknown(const char *why) { expect_refusal(CONVPOOL_KERNEL_UNKNOWN, why); }
 
-static void expect_unsupported(const char *argument) {
-    (void)argument;
-    expect_refusal(CONVPOOL_KERNEL_UNSUPPORTED);
-}
+static void expect_unsupported(const char *why) { expect_refusal(CONVPOOL_KERNEL_UNSUPPORTED, why); }
 
 void check_environment_refuses_what_is_not_built_in(void) {
-    static const char *const values[] = {"AVX2",   "avx2 ",   "avx",     "Scalar", "best",    "direct-avx2",     "-",
-                                         " ",      "-direct", "scalar-", "0",      "unknown", "scalar-directly", "rvv",
-                                         "default"};
+    static const char *const values[] = {"Avx2 ",   "avx2 ",   "avx", "best",    "direct-avx2",     "-",   " ",
+                                         "-direct", "scalar-", "0",   "unknown", "scalar-directly", "rvv", "default"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        alone(values[i], expect_unknown, "");
+        alone(values[i], expect_unknown, "of that name is built in");
     char large[5000];
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = 0;
-    alone(large, expect_unknown, "");
+    alone(large, expect_unknown, "of that name is built in");
+    convpool_kernel_info info;
+    for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
+        const char *names[] = {info.name, info.isa, info.algorithm};
+        for (size_t n = 0; n < 3; n++) {
+            char upper[64];
+            snprintf(upper, sizeof upper, "%s", names[n]);
+            upper[0] = (char)toupper((unsigned char)upper[0]);
+            alone(upper, expect_unknown, "lower case");
+        }
+    }
 }
 
 void check_environment_refuses_what_the_cpu_cannot_run(void) {
     convpool_kernel_info info;
     for (size_t i = 0; convpool_kernel_get(i, &info); i++)
         if (!info.supported) {
-            alone(info.isa, expect_unsupported, "");
-            alone(info.name, expect_unsupported, "");
+            alone(info.isa, expect_unsupported, info.reason);
+            alone(info.name, expect_unsupported, info.reason);
             alone("no such kernel", force_by_spec, info.name);
         }
     /* Where the CPU runs everything, at least what a CPU with no features would be told. */

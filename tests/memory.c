@@ -85,6 +85,23 @@ void check_memory_sizes_stay_within_the_public_bounds(void) {
     }
 }
 
+/* So that an array that is large enough for one layer is so for every smaller one. */
+void check_memory_public_bounds_grow_with_their_arguments(void) {
+    for (size_t channels = 1; channels <= 260; channels++)
+        for (size_t outputs = 1; outputs <= 260; outputs++) {
+            size_t memory = CONVPOOL_LAYER_MEMORY_MAX(channels, outputs);
+            size_t scratch = CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 9, outputs);
+            CHECK(memory < CONVPOOL_LAYER_MEMORY_MAX(channels + 1, outputs) &&
+                      memory < CONVPOOL_LAYER_MEMORY_MAX(channels, outputs + 1),
+                  "memory, %zu channels, %zu outputs", channels, outputs);
+            CHECK(scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels + 1, 9, 9, outputs) &&
+                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 10, 9, outputs) &&
+                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 10, outputs) &&
+                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 9, outputs + 1),
+                  "scratch, %zu channels, %zu outputs", channels, outputs);
+        }
+}
+
 /* What checks every call of a kernel must be able to fail. */
 void check_memory_a_dirty_vector_state_is_seen(void) {
     CHECK(vector_state_is_clean(), "%s", "before");
@@ -92,6 +109,13 @@ void check_memory_a_dirty_vector_state_is_seen(void) {
     if (__builtin_cpu_supports("avx")) {
         __asm__ volatile("vcmpps $15, %%ymm9, %%ymm9, %%ymm9" ::: "xmm9"); /* all ones */
         CHECK(!vector_state_is_clean(), "%s", "dirty");
+        __asm__ volatile("vzeroupper");
+    }
+    if (__builtin_cpu_supports("avx512f")) { /* ones above what AVX uses alone */
+        __asm__ volatile(
+            "vpternlogd $255, %%zmm9, %%zmm9, %%zmm9\n vmovdqa %%ymm9, %%ymm8\n vpxord %%zmm9, %%zmm8, %%zmm9" ::
+                : "xmm8", "xmm9");
+        CHECK(!vector_state_is_clean(), "%s", "dirty in its upper half");
         __asm__ volatile("vzeroupper");
     }
 #endif

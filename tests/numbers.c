@@ -342,6 +342,57 @@ void check_numbers_every_split_gives_the_same_bits(void) {
         }
 }
 
+/* Inputs so large that their squares overflow, and that some of their differences do, between others; those that no
+ * output reads among them. */
+void check_exceptions_only_those_that_numbers_have_earned(void) {
+    static const size_t shapes[][4] = {
+        {1, 3, 3, 1},   {16, 25, 25, 32}, {3, 6, 8, 5},   {2, 12, 4, 3},    {5, 14, 67, 9},
+        {40, 10, 9, 7}, {8, 5, 140, 4},   {2, 40, 7, 13}, {33, 14, 15, 19},
+    };
+    static const float magnitudes[] = {1, 1e19f, 1e30f, FLT_MAX};
+    uint64_t state = test_seed();
+    bool seen = exceptions_are_seen();
+#if defined(__x86_64__) || defined(__aarch64__)
+    CHECK(seen, "%s", "an overflow is not seen here");
+#endif
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (unsigned mode = 0; mode < 8; mode++)
+            for (size_t n = 0; n < sizeof magnitudes / sizeof *magnitudes; n++)
+                for (int sparse = 0; sparse < 2; sparse++) {
+                    problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], mode);
+                    problem_fill(&p, &state);
+                    for (size_t k = 0; k < p.e.in; k++)
+                        if (!sparse || random_below(&state, 30) == 0) p.input[k] *= magnitudes[n];
+                    for (size_t k = 0; k < p.e.weights; k++)
+                        p.weights[k] /= 4 * (float)shapes[i][0]; /* so that no sum overflows */
+                    check_problem(&p, BITS, n % 2 ? at_end : at_start);
+                    problem_free(&p);
+                }
+    /* An overflow that is earned is raised; a bound that is infinite raises none. */
+    problem p = problem_new(2, 9, 9, 3, 0);
+    for (size_t i = 0; i < p.e.in; i++)
+        p.input[i] = FLT_MAX;
+    for (size_t i = 0; i < p.e.weights; i++)
+        p.weights[i] = 1;
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        p.spec.kernel = info.name;
+        convpool_layer *layer = guarded_layer(&p, info.name, at_end);
+        if (layer == NULL) continue;
+        float *output = put(OUTPUT, NULL, p.e.out * sizeof(float), AT_END, 0);
+        void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), AT_END, 0);
+        forget_exceptions();
+        CHECK(isinf(convpool_layer_error_bound(layer, INFINITY)), "%s", info.name);
+        check_exceptions(&p.spec, "error_bound", 0);
+        convpool_layer_run(layer, p.input, output, scratch);
+        CHECK(isinf(*output) && exceptions_raised() == (seen ? EXC_OVERFLOW : 0u), "%s: %g raises %s", info.name,
+              (double)*output, exception_names(exceptions_raised()));
+        convpool_layer_destroy(layer);
+    }
+    problem_free(&p);
+}
+
 /* Values of every kind, special ones among them. */
 static void fill_mixed(uint64_t *state, float *values, size_t count) {
     const float specials[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f, 0.0f, FLT_MAX, -FLT_MIN / 4, FLT_TRUE_MIN};

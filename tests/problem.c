@@ -76,13 +76,24 @@ convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
     size_t bytes = convpool_layer_memory_size(&spec);
     void *memory = put(MEMORY, NULL, bytes, at.where, at.memory);
     convpool_layer *layer = NULL;
+    forget_exceptions();
     convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
+    check_exceptions(&spec, "create_in", earned_by(p->weights, p->e.weights) | earned_by(p->bias, spec.out_channels));
     CHECK(vector_state_is_clean(), "%s: create_in leaves vectors dirty", describe(&spec));
     CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
     CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
     memset(weights, 0xff, p->e.weights * sizeof(float));
     memset(bias, 0xff, spec.out_channels * sizeof(float));
     return layer;
+}
+
+void check_exceptions(const convpool_layer_spec *spec, const char *of, unsigned earned) {
+    unsigned unearned = exceptions_raised() & ~earned;
+    CHECK(unearned == 0, "%s: %s raises %s", describe(spec), of, exception_names(unearned));
+}
+
+unsigned earned_by(const float *values, size_t count) {
+    return isfinite(largest_magnitude(values, count)) ? 0u : EXC_INVALID;
 }
 
 bool piece_intact(int piece) { return guarded_intact(pieces[piece].memory); }
@@ -97,6 +108,7 @@ void check_intact(const convpool_layer_spec *spec) {
 typedef struct debt {
     const char *algorithm;
     float *bits[2];
+    unsigned raised[2]; /* the exceptions that computing the bits raises */
     double *bound;
 } debt;
 enum { ALGORITHMS = 8 }; /* there are fewer */
@@ -109,7 +121,9 @@ static const debt *owed(debt *all, const problem *p, const char *algorithm, bool
     e->algorithm = algorithm;
     if (e->bits[fused] == NULL) {
         e->bits[fused] = allocate(p->e.out, sizeof(float));
+        forget_exceptions();
         reference_bits(&p->spec, algorithm, fused, p->input, p->weights, p->bias, e->bits[fused]);
+        e->raised[fused] = exceptions_raised();
     }
     if (bounded && e->bound == NULL) {
         e->bound = allocate(p->e.out, sizeof(double));
@@ -126,8 +140,10 @@ double largest_magnitude(const float *values, size_t count) {
 }
 
 void check_problem(const problem *p, expectation held_to, layout at) {
-    debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, NULL}};
+    debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, {0, 0}, NULL}};
     double *y = NULL, largest_input = largest_magnitude(p->input, p->e.in);
+    unsigned of_weights = earned_by(p->weights, p->e.weights) | earned_by(p->bias, p->spec.out_channels);
+    unsigned of_data = of_weights | earned_by(p->input, p->e.in);
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
         if (!info.supported) continue;
@@ -136,11 +152,15 @@ void check_problem(const problem *p, expectation held_to, layout at) {
         spec.kernel = info.name;
         convpool_layer *layer = guarded_layer(p, info.name, at);
         if (layer == NULL) continue;
+        forget_exceptions();
         double stated = isfinite(largest_input) ? convpool_layer_error_bound(layer, largest_input) : INFINITY;
+        check_exceptions(&spec, "error_bound", of_weights);
         CHECK(vector_state_is_clean(), "%s: error_bound leaves vectors dirty", describe(&spec));
         bool bounded = isfinite(stated);
         CHECK(bounded || held_to != BOUND, "%s: there is no bound", describe(&spec));
         const debt *e = owed(all, p, info.algorithm, fused, bounded);
+        unsigned earned = of_data | owed(all, p, "direct", fused, false)->raised[fused];
+        if (earned & EXC_OVERFLOW) earned |= EXC_INVALID; /* infinities come about */
         if ((bounded || held_to == EXACT) && y == NULL) {
             y = allocate(p->e.out, sizeof *y);
             reference_double(&p->spec, p->input, p->weights, p->bias, y);
@@ -148,7 +168,9 @@ void check_problem(const problem *p, expectation held_to, layout at) {
         float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
         float *output = put(OUTPUT, NULL, p->e.out * sizeof(float), at.where, at.output);
         void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);
+        forget_exceptions();
         convpool_status status = convpool_layer_run(layer, input, output, scratch);
+        check_exceptions(&spec, "run", earned);
         CHECK(vector_state_is_clean(), "%s: run leaves vectors dirty", describe(&spec));
         CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
         CHECK(memcmp(input, p->input, p->e.in * sizeof(float)) == 0, "%s: input changed", describe(&spec));
@@ -181,7 +203,9 @@ void check_rows(const problem *p, const convpool_layer *layer, const float *inpu
     void *canaries = memset(allocate(p->e.out, sizeof(float)), CANARY, p->e.out * sizeof(float));
     float *output = put(OUTPUT, canaries, p->e.out * sizeof(float), AT_END, 0);
     free(canaries);
+    forget_exceptions();
     CHECK(convpool_layer_run_rows(layer, input, output, scratch, first, count) == CONVPOOL_OK, "%s", describe(spec));
+    check_exceptions(spec, "run_rows", isfinite(largest_magnitude(p->input, p->e.in)) ? 0u : EXC_INVALID);
     CHECK(vector_state_is_clean(), "%s: run_rows leaves vectors dirty", describe(spec));
     check_intact(spec);
     for (size_t o = 0, i = 0; o < spec->out_channels; o++)
@@ -202,7 +226,10 @@ void check_pool(const convpool_isa *isa, const float *values, size_t channels, s
     size_t out = channels * out_height * out_width;
     float *input = put(INPUT, values, in * sizeof(float), where, 0);
     float *output = put(OUTPUT, NULL, out * sizeof(float), where, 0);
+    forget_exceptions();
     isa->max_pool_2x2(input, channels, height, width, output);
+    CHECK((exceptions_raised() & ~earned_by(values, in)) == 0, "%s pool raises %s", isa->name,
+          exception_names(exceptions_raised()));
     CHECK(vector_state_is_clean(), "%s pool", isa->name);
     CHECK(piece_intact(INPUT) && piece_intact(OUTPUT), "%s pool %zux%zux%zu", isa->name, channels, height, width);
     for (size_t i = 0; i < out; i++) {
@@ -217,7 +244,10 @@ void check_pool(const convpool_isa *isa, const float *values, size_t channels, s
 void check_relu(const convpool_isa *isa, const float *values, size_t count, size_t offset, bool in_place, place where) {
     float *input = put(INPUT, values, count * sizeof(float), where, offset * sizeof(float));
     float *output = in_place ? input : put(OUTPUT, NULL, count * sizeof(float), where, 0);
+    forget_exceptions();
     isa->relu(input, count, output);
+    CHECK((exceptions_raised() & ~earned_by(values, count)) == 0, "%s relu raises %s", isa->name,
+          exception_names(exceptions_raised()));
     CHECK(vector_state_is_clean(), "%s relu", isa->name);
     CHECK(piece_intact(INPUT) && (in_place || piece_intact(OUTPUT)), "%s relu %zu", isa->name, count);
     for (size_t i = 0; i < count; i++) {

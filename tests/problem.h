@@ -62,8 +62,15 @@ void check_intact(const convpool_layer_spec *spec); /* all of them */
 /* A layer of this kernel in guarded memory; its weights and bias are made unreadable garbage once it exists. */
 convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at);
 
+/* Checks the exceptions raised since the last forget_exceptions(): those of what the data of a problem earns. */
+void check_exceptions(const convpool_layer_spec *spec, const char *of, unsigned earned);
+
+/* What a call may raise that reads these values and computes nothing that overflows. */
+unsigned earned_by(const float *values, size_t count);
+
 /* What results are held to. All are held to the documented order of evaluation, bit for bit, and, where
- * convpool_layer_error_bound() is finite, to that and to the finer bound that knows the input. */
+ * convpool_layer_error_bound() is finite, to that and to the finer bound that knows the input; and to raising no
+ * exception that they have not earned. */
 typedef enum expectation {
     BITS,  /* no more */
     BOUND, /* the bound must be finite */

@@ -4,6 +4,8 @@
 #include "checks.h"
 #include "random.h"
 
+#include <fenv.h>
+#include <float.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +48,11 @@ bool in_sample(uint64_t *state) {
 
 bool vector_state_is_clean(void) {
 #ifdef __x86_64__
-    unsigned char registers[16][64] = {{0}};
+    /* Not initialised, nor on a stack that a checker would initialise: the C library's memset(), or another function
+     * that uses vectors, might end with vzeroupper and clean what is to be seen. So only what is stored is looked at.
+     */
+    static unsigned char registers[16][64];
+    size_t stored = 16;
 #define STORE_4(instruction, bits, a, b, c, d) \
     instruction " %%" bits #a ", 64*" #a "(%0)\n" instruction " %%" bits #b ", 64*" #b "(%0)\n" instruction \
                 " %%" bits #c ", 64*" #c "(%0)\n" instruction " %%" bits #d ", 64*" #d "(%0)\n"
@@ -56,15 +62,45 @@ bool vector_state_is_clean(void) {
                      : \
                      : "r"(registers) \
                      : "memory")
-    if (__builtin_cpu_supports("avx512f"))
+    if (__builtin_cpu_supports("avx512f")) {
         STORE("zmm");
-    else if (__builtin_cpu_supports("avx"))
+        stored = 64;
+    } else if (__builtin_cpu_supports("avx")) {
         STORE("ymm");
+        stored = 32;
+    }
     for (size_t i = 0; i < 16; i++)
-        for (size_t byte = 16; byte < 64; byte++)
+        for (size_t byte = 16; byte < stored; byte++)
             if (registers[i][byte] != 0) return false;
 #endif
     return true;
+}
+
+#ifdef FE_INVALID
+enum { WATCHED = FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO };
+void forget_exceptions(void) { feclearexcept(WATCHED); }
+unsigned exceptions_raised(void) {
+    int raised = fetestexcept(WATCHED);
+    return (raised & FE_INVALID ? EXC_INVALID : 0u) | (raised & FE_OVERFLOW ? EXC_OVERFLOW : 0u) |
+           (raised & FE_DIVBYZERO ? EXC_DIVISION : 0u);
+}
+#else
+void forget_exceptions(void) {}
+unsigned exceptions_raised(void) { return 0; }
+#endif
+
+const char *exception_names(unsigned raised) {
+    static char text[48];
+    snprintf(text, sizeof text, "%s%s%s", raised & EXC_INVALID ? "invalid " : "",
+             raised & EXC_OVERFLOW ? "overflow " : "", raised & EXC_DIVISION ? "division by zero " : "");
+    return text;
+}
+
+bool exceptions_are_seen(void) {
+    volatile float large = FLT_MAX;
+    forget_exceptions();
+    large = large * large;
+    return exceptions_raised() == EXC_OVERFLOW;
 }
 
 FILE *open_utf8(const char *path) {
@@ -181,6 +217,10 @@ void *guarded_place(guarded *g, size_t bytes, place where, size_t gap) {
     memset(g->placed, CANARY, g->bytes);
     g->placed = where == AT_START ? g->first + gap : g->first + g->size - bytes - gap;
     g->bytes = bytes;
+    ALLOW(g->placed, g->placed + bytes);
+    const uint32_t signalling = 0x7fa00000;
+    for (size_t i = -(uintptr_t)g->placed % sizeof signalling; i + sizeof signalling <= bytes; i += sizeof signalling)
+        memcpy(g->placed + i, &signalling, sizeof signalling);
     EMPTY(g->placed, g->placed + bytes);
     forbid_around(g);
     return g->placed;
