@@ -11,14 +11,30 @@
 #include <stdio.h>
 
 /* Every check, as X(suite, name): void check_<suite>_<name>(void). Those of the suite `environment` come first: they
- * start processes of their own, in which nothing may have called the library before. */
-#define CHECKS(X) \
+ * start processes of their own, in which nothing may have called the library before. WebAssembly has neither processes
+ * nor threads. */
+#ifdef __wasm__
+#define PROCESS_CHECKS(X)
+#define THREAD_CHECKS(X)
+#else
+#define PROCESS_CHECKS(X) \
     X(environment, unset_or_empty_chooses_automatically) \
     X(environment, forces_each_kernel) \
     X(environment, refuses_what_is_not_built_in) \
     X(environment, refuses_what_the_cpu_cannot_run) \
     X(environment, is_read_once_and_not_by_listing) \
-    X(environment, gives_way_to_the_spec) \
+    X(environment, gives_way_to_the_spec)
+#define THREAD_CHECKS(X) X(threads, create_run_and_destroy)
+#endif
+#ifdef __i386__
+#define STACK_CHECKS(X) X(memory, a_stack_of_any_alignment)
+#else
+#define STACK_CHECKS(X)
+#endif
+#define CHECKS(X) \
+    PROCESS_CHECKS(X) \
+    THREAD_CHECKS(X) \
+    STACK_CHECKS(X) \
     X(numbers, the_reference_fused_multiply_add_is_exact) \
     X(numbers, bits) \
     X(numbers, seed_layer_matches_golden_data) \
@@ -42,7 +58,6 @@
     X(bound, holds_on_adversarial_inputs) \
     X(bound, is_nearly_reached) \
     X(exceptions, only_those_that_numbers_have_earned) \
-    X(threads, create_run_and_destroy) \
     X(memory, every_size_between_guard_pages) \
     X(memory, tensors_at_every_offset) \
     X(memory, scratch_and_layer_at_every_byte) \
@@ -64,7 +79,11 @@
 
 /* Those of the self-check alone: the processes that it starts make threads, for which qemu must not have made any
  * before, as it does for Criterion. */
+#ifdef __wasm__
+#define SELF_CHECKS(X) CHECKS(X)
+#else
 #define SELF_CHECKS(X) X(environment, first_calls_at_once) CHECKS(X)
+#endif
 
 #define DECLARE_CHECK(suite, name) void check_##suite##_##name(void);
 SELF_CHECKS(DECLARE_CHECK)

@@ -122,6 +122,80 @@ void check_memory_a_dirty_vector_state_is_seen(void) {
     CHECK(vector_state_is_clean(), "%s", "after");
 }
 
+#ifdef __i386__
+/* Calls a function with so many words of arguments, which it pushes on a stack `offset` bytes below an address aligned
+ * to
+ * 16. Returns what it leaves in eax; a result of floating point is dropped. */
+static uintptr_t call_on_stack(void (*function)(void), const uintptr_t *arguments, size_t count, size_t offset,
+                               bool drops_double) {
+    uintptr_t result;
+    __asm__ volatile("movl %%esp, %%edi\n"
+                     "andl $-16, %%esp\n"
+                     "subl %%eax, %%esp\n"
+                     "1: testl %%ecx, %%ecx\n"
+                     "jz 2f\n"
+                     "decl %%ecx\n"
+                     "pushl (%%esi, %%ecx, 4)\n"
+                     "jmp 1b\n"
+                     "2: call *%%ebx\n"
+                     "movl %%edi, %%esp\n"
+                     : "=a"(result), "+c"(count)
+                     : "b"(function), "S"(arguments), "0"(offset)
+                     : "edx", "edi", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+    if (drops_double) __asm__ volatile("fstp %%st(0)" ::: "memory");
+    return result;
+}
+
+/* Windows and older compilers align a caller's stack to 4 bytes alone. */
+void check_memory_a_stack_of_any_alignment(void) {
+    enum { WORDS = 8 };
+    uint64_t state = test_seed();
+    problem p = problem_new(5, 14, 27, 9, 0);
+    problem_fill(&p, &state);
+    float *expected = allocate(p.e.out, sizeof *expected), *output = allocate(p.e.out, sizeof *output);
+    convpool_kernel_info info;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        if (!info.supported) continue;
+        p.spec.kernel = info.name;
+        size_t bytes = convpool_layer_memory_size(&p.spec);
+        void *memory = allocate(bytes, 1);
+        convpool_layer *layer = NULL;
+        CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &layer) == CONVPOOL_OK, "%s", info.name);
+        void *scratch = allocate(convpool_layer_scratch_size(layer), 1);
+        convpool_layer_run(layer, p.input, expected, scratch);
+        convpool_layer_destroy(layer);
+        for (size_t offset = 0; offset < 16; offset += 4) {
+            convpool_layer *made = NULL;
+            const uintptr_t create[WORDS] = {
+                (uintptr_t)&p.spec, (uintptr_t)p.weights, (uintptr_t)p.bias, (uintptr_t)memory, bytes,
+                (uintptr_t)&made};
+            uintptr_t status = call_on_stack((void (*)(void))convpool_layer_create_in, create, 6, offset, false);
+            if (!CHECK(status == CONVPOOL_OK, "%s, %zu bytes off", info.name, offset)) continue;
+            const uintptr_t run[WORDS] = {(uintptr_t)made, (uintptr_t)p.input, (uintptr_t)output, (uintptr_t)scratch};
+            memset(output, 0, p.e.out * sizeof *output);
+            status = call_on_stack((void (*)(void))convpool_layer_run, run, 4, offset, false);
+            CHECK(status == CONVPOOL_OK && memcmp(output, expected, p.e.out * sizeof *output) == 0, "%s, %zu bytes off",
+                  info.name, offset);
+            const uintptr_t bound[WORDS] = {(uintptr_t)made, 0, 0x3ff00000}; /* of 1.0 */
+            call_on_stack((void (*)(void))convpool_layer_error_bound, bound, 3, offset, true);
+        }
+        free(scratch);
+        free(memory);
+    }
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+        for (size_t offset = 0; offset < 16 && !((*isa)->needs & ~convpool_cpu_features()); offset += 4) {
+            const uintptr_t relu[WORDS] = {(uintptr_t)p.input, 700, (uintptr_t)output};
+            const uintptr_t pool[WORDS] = {(uintptr_t)p.input, 5, 14, 27, (uintptr_t)output};
+            call_on_stack((void (*)(void))(*isa)->relu, relu, 3, offset, false);
+            call_on_stack((void (*)(void))(*isa)->max_pool_2x2, pool, 5, offset, false);
+        }
+    p.spec.kernel = NULL;
+    free(expected);
+    free(output);
+    problem_free(&p);
+}
+#endif
+
 void check_memory_weights_and_bias_are_copied(void) {
     uint64_t state = test_seed();
     problem p = problem_new(3, 9, 9, 5, 0);

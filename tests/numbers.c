@@ -359,6 +359,7 @@ void check_exceptions_only_those_that_numbers_have_earned(void) {
         for (unsigned mode = 0; mode < 8; mode++)
             for (size_t n = 0; n < sizeof magnitudes / sizeof *magnitudes; n++)
                 for (int sparse = 0; sparse < 2; sparse++) {
+                    if (!in_sample(&state)) continue;
                     problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], mode);
                     problem_fill(&p, &state);
                     for (size_t k = 0; k < p.e.in; k++)

@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <process.h>
 #include <windows.h>
-#else
+#elif !defined(__wasm__)
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,7 +128,7 @@ FILE *open_utf8(const char *path) {
 #define FORBID(from, to) __msan_poison(from, (size_t)((to) - (from)))
 #define ALLOW(from, to) __msan_unpoison(from, (size_t)((to) - (from)))
 #define EMPTY(from, to) FORBID(from, to)
-#elif defined(__has_include) && __has_include(<valgrind/memcheck.h>)
+#elif !defined(__wasm__) && defined(__has_include) && __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
 #define FORBID(from, to) (void)VALGRIND_MAKE_MEM_NOACCESS(from, (to) - (from))
 #define ALLOW(from, to) (void)VALGRIND_MAKE_MEM_DEFINED(from, (to) - (from))
@@ -158,6 +158,18 @@ static bool make_accessible(void *first, size_t bytes) {
 static void release(void *all, size_t bytes) {
     (void)bytes;
     VirtualFree(all, 0, MEM_RELEASE);
+}
+#elif defined(__wasm__)
+/* No page is inaccessible there: only what is written is noticed. */
+static size_t page_size(void) { return 4096; }
+static void *inaccessible(size_t bytes) { return malloc(bytes); }
+static bool make_accessible(void *first, size_t bytes) {
+    (void)first, (void)bytes;
+    return true;
+}
+static void release(void *all, size_t bytes) {
+    (void)bytes;
+    free(all);
 }
 #else
 static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
@@ -268,7 +280,7 @@ void alone(const char *value, void (*body)(const char *argument), const char *ar
     CHECK(status == 0, "CONVPOOL_KERNEL=%s, '%s': exit status %" PRIdPTR, value == NULL ? "(unset)" : value, argument,
           status);
 }
-#else
+#elif !defined(__wasm__)
 void alone(const char *value, void (*body)(const char *argument), const char *argument) {
     fflush(NULL);
     pid_t child = fork();

@@ -20,8 +20,22 @@ c_compiler() { command -v ${CC:-cc}; }
 # shellcheck disable=SC2086
 cxx_compiler() { command -v ${CXX:-c++}; }
 
+# want PACKAGE COMMAND...: the same of what can be done without; it is installed where that is possible.
+wanted=
+want() {
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || wanted="$wanted $package"
+}
+
 # install_missing: installs the packages that are missing, or names them and stops.
 install_missing() {
+    if [ -n "$wanted" ]; then
+        # shellcheck disable=SC2030 # what is needed, on its own
+        (missing=$wanted wanted='' && install_missing) || echo "Going on without:$wanted" >&2
+        wanted=
+        hash -r
+    fi
     [ -n "$missing" ] || return 0
     as_root=
     if [ "$(id -u)" -ne 0 ]; then
@@ -64,6 +78,17 @@ need_windows() {
     mkdir -p build
 }
 wine() { /usr/lib/wine/wine64 "$@"; }
+
+# need_emulator QEMU COMPILER PACKAGE: what cross-building and running by qemu's emulator of user programs needs; names
+# how to run programs in $run, and where it matters as which CPU in $cpu.
+cpu=
+need_emulator() {
+    run=qemu-$1
+    need "gcc-$2" command -v "$2-gcc"
+    need "libc6-dev-$3-cross" test -f "/usr/$2/include/stdlib.h"
+    need qemu-user command -v "$run"
+    [ "$1" != i386 ] || cpu=Nehalem # qemu 7.2 does not let AVX2's masked loads end at an inaccessible page
+}
 
 # The README's program.
 readme_program() { sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md; }
