@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What the library asks of the system: every allocation made to fail in turn, none while a layer runs, no system call
- * there either, and the stack that a run takes. Linux only; prints TAP. Linked so that whatever the library and
- * cpu_features allocate passes through here. */
+ * there either, no trap where floating-point exceptions are unmasked, and the stack that a run takes. Linux only;
+ * prints TAP. Linked so that whatever the library and cpu_features allocate passes through here. */
 #define _GNU_SOURCE
 #include "convpool.h"
 
+#include <fenv.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -212,6 +215,37 @@ static void run_alone(const convpool_layer *layer) {
     wrong_runs += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
+/* What programs do that have floating-point exceptions unmasked: everything, with finite numbers. One that was not
+ * earned kills the process. */
+static void run_unmasked(const convpool_layer *layer) {
+    size_t channels, height, width;
+    convpool_layer_output_shape(layer, &channels, &height, &width);
+    wrong_runs += convpool_layer_run(layer, input, output, scratch) != CONVPOOL_OK;
+    wrong_runs +=
+        convpool_layer_run_rows(layer, input, output, scratch, height / 2, height - height / 2) != CONVPOOL_OK;
+    wrong_runs += convpool_relu(input, 77, output) != CONVPOOL_OK;
+    wrong_runs += convpool_max_pool_2x2(input, 2, 7, 11, output) != CONVPOOL_OK;
+    wrong_runs += !(convpool_layer_error_bound(layer, (double)INFINITY) >= 0);
+}
+
+static int status_unmasked(bool divides) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        feenableexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO);
+        for (size_t i = 0; i + sizeof(uint32_t) <= sizeof scratch; i += sizeof(uint32_t))
+            memcpy(scratch + i, &(uint32_t){0x7fa00000}, sizeof(uint32_t)); /* signalling NaN */
+        input[0] = 1e37f;                                                   /* whose square overflows, and no sum */
+        for_each_layer(run_unmasked);
+        volatile float zero = 0;
+        if (divides) zero = 1 / zero;
+        _exit(wrong_runs != 0);
+    }
+    int status = -1;
+    if (child < 0 || waitpid(child, &status, 0) != child) abort();
+    return status;
+}
+
 /* The stack that a thread has used: how far down it is no longer painted. What convpool.h says of it holds for
  * optimized builds; sanitizers have frames of their own. */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -267,6 +301,14 @@ int main(void) {
     caught = 0;
     count = for_each_layer(run_alone);
     report(caught == count, "which would be seen", "layers", caught);
+
+#if defined(__x86_64__) || defined(__i386__) /* other architectures may have no traps */
+    wrong_runs = 0;
+    int finite = status_unmasked(false), divided = status_unmasked(true);
+    report(WIFEXITED(finite) && WEXITSTATUS(finite) == 0, "finite numbers raise no exception", "exit status",
+           (size_t)finite);
+    report(WIFSIGNALED(divided) && WTERMSIG(divided) == SIGFPE, "which would be seen", "signal", (size_t)divided);
+#endif
 
     if (STACK_MAX > 0) {
         stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -80,9 +80,16 @@ typedef enum expectation {
 /* Runs every supported kernel and holds it to the references. */
 void check_problem(const problem *p, expectation held_to, layout at);
 
+/* A layer's whole output, and the exceptions that computing it raised. */
+typedef struct whole_run {
+    float *output; /* p->e.out floats; for free() */
+    unsigned raised;
+} whole_run;
+whole_run run_whole(const problem *p, const convpool_layer *layer, const float *input, void *scratch);
+
 /* Runs rows [first, first + count) of a layer whose whole output is known, into memory full of canaries. */
-void check_rows(const problem *p, const convpool_layer *layer, const float *input, const float *whole, void *scratch,
-                size_t first, size_t count);
+void check_rows(const problem *p, const convpool_layer *layer, const float *input, const whole_run *whole,
+                void *scratch, size_t first, size_t count);
 
 /* The stages alone, on these values in guarded memory; ReLU `offset` floats away from the inaccessible page. */
 void check_pool(const convpool_isa *isa, const float *values, size_t channels, size_t height, size_t width,
