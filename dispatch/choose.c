@@ -79,7 +79,8 @@ static const char *why_refused(const char *value, const char *name) {
                 if (match(name, *isa, &(*isa)->kernels[i]) != NULL)
                     return convpool_cpu_reason((*isa)->needs, convpool_cpu_features());
     for (; value[length] != 0 && length < sizeof lower - 1; length++)
-        lower[length] = (char)(value[length] >= 'A' && value[length] <= 'Z' ? value[length] - 'A' + 'a' : value[length]);
+        lower[length] =
+            (char)(value[length] >= 'A' && value[length] <= 'Z' ? value[length] - 'A' + 'a' : value[length]);
     lower[length] = 0;
     return find_name(lower) != NULL ? "names are in lower case"
                                     : "no instruction set, algorithm or kernel of that name is built in";
