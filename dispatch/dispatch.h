@@ -20,7 +20,10 @@ typedef struct convpool_choice {
 convpool_status convpool_choose(const char *wanted, unsigned features, const convpool_shape *shape,
                                 convpool_choice *choice);
 
-/* The same for this CPU, where nothing is wanted by CONVPOOL_KERNEL. */
+/* The static name that a text spells, of an ISA, an algorithm or a kernel of this build; NULL for none. */
+const char *convpool_find_name(const char *text);
+
+/* environment.c: the choice for this CPU, where nothing is wanted by CONVPOOL_KERNEL. */
 convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice);
 
 /* cpu.c: the CONVPOOL_NEEDS_... that this CPU and operating system meet, asked once. */

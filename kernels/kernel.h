@@ -14,7 +14,7 @@
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "convpool cannot be compiled with -ffast-math, -Ofast or -ffinite-math-only: they change its results"
 #endif
-#if FLT_EVAL_METHOD != 0
+#if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16 /* which is 0 for these types */
 #error "convpool needs float computed as float, double as double: on 32-bit x86 compile it with -msse2 -mfpmath=sse"
 #endif
 
