@@ -39,6 +39,7 @@
  *     infinity less infinity and infinity times zero are NaN.
  *   - ReLU gives +0 for every negative number and for -0.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
+ *   - A compiler that computes float in another precision, as with x87, is refused when the library is built.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
  *   - Of the floating-point exceptions invalid, overflow and division by zero, a call raises only what its numbers have
@@ -126,8 +127,8 @@ typedef struct convpool_layer convpool_layer;
 
 /* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays:
  * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
- * convpool_layer_create() accepts, and grow with each of their arguments. Of type size_t, as sizeof is: they need no
- * cast, of which C++ might warn. */
+ * convpool_layer_create() accepts, and never shrink where an argument grows. (They are of type size_t by sizeof: C++
+ * might warn of a cast.) */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
     (sizeof(char) * 1024 + (sizeof(char) * (out_channels) + 15) * (sizeof(char) * 80 * (in_channels) + 4) + \
      sizeof(char) * 192 * \

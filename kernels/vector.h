@@ -31,11 +31,14 @@
  *   vec_max(a, b)               the larger; anything where one is NaN
  *   vec_max4(a, b, c, d)        the largest; NaN where one is NaN
  *   vec_relu(a)                 max(a, 0); NaN where a is NaN, +0 where a is -0
- *   vec_max_magnitude(a, b)     |b| where that is larger than a, which is +0 or such a result; else a. Found by
- * integers, for which NaN is larger than infinity, so it raises no exception. Of each lane the upper 16 bits are right:
- * whether a power of two has been reached vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at
- * even places, in order, and stores those at odd places vec_load_even_odd_part(p, n, &odd) the same of p[0 .. 2 * n),
- * and +0 in the lanes from n on; reads nothing more vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
+ *   vec_max_magnitude(a, b)     |b| where that is larger than a, which is +0 or such a result; else a. By
+ *                               integers, for which NaN is larger than infinity: no exception is raised. Of
+ *                               each lane the upper 16 bits are right: whether a power of two is reached
+ *   vec_load_even_odd(p, &odd)  of p[0 .. 2 * lanes): returns the elements at even places, in order, and
+ *                               stores those at odd places
+ *   vec_load_even_odd_part(p, n, &odd)
+ *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
+ *   vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
  *                               every lane n what is at offsets[n] + k

@@ -245,8 +245,7 @@ enum { winograd_whole = 255 };
 
 /* ---- Which rows of tiles must be computed directly ---- */
 
-/* Whether a number's magnitude is below the limit, a power of two: by their bits, so that no NaN raises an exception.
- */
+/* Whether a number's magnitude is below the limit, a power of two: by their bits, so that NaN raises no exception. */
 static bool winograd_is_below(float x, float limit) {
     uint32_t bits, limit_bits;
     memcpy(&bits, &x, sizeof bits);
@@ -1095,20 +1094,13 @@ WINOGRAD_ALGORITHM(2)
 WINOGRAD_ALGORITHM(3)
 #endif
 
-/* What transforms take was fitted to measured times of hundreds of layers. */
-#define WINOGRAD_COST_2 \
-    { \
-        2, 9, 54, { 80, 14 } \
-    }
-#define WINOGRAD_COST_3 \
-    { \
-        3, 16, 85, { 160, 64 } \
-    }
+/* What the transforms cost was fitted to measured times of hundreds of layers. */
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_packed_size_##tile, \
-            winograd_pack_##tile, winograd_scratch_size_##tile, winograd_row_step_##tile, winograd_error_bound_##tile, \
-            winograd_run_##tile \
+        isa "-winograd" #tile "2", "winograd" #tile "2", \
+            {tile, (tile + 1) * (tile + 1), tile == 2 ? 54 : 85, {tile == 2 ? 80 : 160, tile == 2 ? 14 : 64}}, \
+            winograd_packed_size_##tile, winograd_pack_##tile, winograd_scratch_size_##tile, winograd_row_step_##tile, \
+            winograd_error_bound_##tile, winograd_run_##tile \
     }
 
 #endif
