@@ -232,6 +232,7 @@ static int status_unmasked(bool divides) {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        signal(SIGFPE, SIG_DFL); /* a sanitizer may have taken it */
         feenableexcept(FE_INVALID | FE_OVERFLOW | FE_DIVBYZERO);
         for (size_t i = 0; i + sizeof(uint32_t) <= sizeof scratch; i += sizeof(uint32_t))
             memcpy(scratch + i, &(uint32_t){0x7fa00000}, sizeof(uint32_t)); /* signalling NaN */
