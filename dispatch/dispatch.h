@@ -23,7 +23,7 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
 /* The static name that a text spells, of an ISA, an algorithm or a kernel of this build; NULL for none. */
 const char *convpool_find_name(const char *text);
 
-/* environment.c: the choice for this CPU, where nothing is wanted by CONVPOOL_KERNEL. */
+/* environment.c: the choice for this CPU. Where wanted is NULL or "", CONVPOOL_KERNEL decides. */
 convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice);
 
 /* cpu.c: the CONVPOOL_NEEDS_... that this CPU and operating system meet, asked once. */

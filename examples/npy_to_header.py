@@ -6,7 +6,7 @@
     npy_to_header.py conv1=first/weights.npy conv2=second/weights.npy >weights.h
 
 makes `static const float weights[32 * 16 * 2 * 2] = {...};` of a file weights.npy of that shape, or gives the array the
-name before the =. Numbers of float16 and float32 become floats, those of float64 doubles, in row-major order, of either
+name before the = (unless a file of the whole name is there). Numbers of float16 and float32 become floats, those of float64 doubles, in row-major order, of either
 byte order, the same to the last bit (but for what a NaN holds besides its sign). For C and C++. Needs Python alone.
 """
 import ast
@@ -28,7 +28,7 @@ default delete do double dynamic_cast else enum explicit export extern false flo
 mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast
 requires restrict return short signed sizeof static static_assert static_cast struct switch template this thread_local
 throw true try typedef typeid typename typeof typeof_unqual union unsigned using virtual void volatile wchar_t while xor
-xor_eq NAN INFINITY
+xor_eq NAN INFINITY main
 """.split())
 
 
@@ -39,8 +39,11 @@ def read_npy(path):
         raise ValueError("is no .npy file")
     size, start = (2, 10) if data[6] == 1 else (4, 12)
     start += int.from_bytes(data[8 : 8 + size], "little")
-    header = ast.literal_eval(data[8 + size : start].decode("utf-8"))
-    descr, shape = header["descr"], header["shape"]
+    try:
+        header = ast.literal_eval(data[8 + size : start].decode("utf-8"))
+        descr, shape, fortran_order = header["descr"], tuple(header["shape"]), header["fortran_order"]
+    except (KeyError, TypeError, SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ValueError("has no valid header of a .npy file") from None
     if not isinstance(descr, str) or descr[:1] not in "<>" or descr[1:] not in TYPES:
         raise ValueError(f"holds no float16, float32 or float64, but {descr}: convert it with numpy.float32()")
     if not all(type(extent) is int and 0 < extent < 1 << 31 for extent in shape):
@@ -50,7 +53,7 @@ def read_npy(path):
     if numbers.size != len(data) - start:
         raise ValueError(f"has {len(data) - start} bytes of numbers; its shape {shape} wants {numbers.size}")
     values = numbers.unpack(data[start:])
-    if header["fortran_order"]:  # the first index runs fastest
+    if fortran_order:  # the first index runs fastest
         steps = list(itertools.accumulate((1, *shape[:-1]), int.__mul__))
         at = itertools.product(*map(range, shape))
         values = [values[sum(i * step for i, step in zip(index, steps))] for index in at]
@@ -69,7 +72,7 @@ def literal(number, type_name, digits):
 
 def array(name, path):
     """The lines that define the array `name` of what a file holds."""
-    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS or re.match("_[A-Z_]|.*__", name):
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS or re.match("_|.*__", name):
         raise ValueError(f"'{name}' cannot be a name in C and C++: give another one, as in weights={path}")
     type_name, digits, shape, numbers = read_npy(path)
     extent = " * ".join(map(str, shape)) or "1"
@@ -83,14 +86,16 @@ def main(arguments):
     lines, names = [], {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
-        if not equals or "/" in name or "\\" in name:
+        if not equals or pathlib.Path(argument).is_file():
             name, path = pathlib.Path(argument).stem, argument
         try:
+            if not path:
+                raise ValueError(f"'{argument}' names no file")
             if name in names:
                 raise ValueError(f"'{name}' is the name of {names[name]} already: give another one, as in other={path}")
             lines += array(name, path)
-        except (OSError, KeyError, TypeError, SyntaxError, ValueError, struct.error) as error:
-            sys.exit(f"npy_to_header.py: {path}: {error}")
+        except (OSError, ValueError, struct.error) as error:
+            sys.exit(f"npy_to_header.py: {path or argument}: {error}")
         names[name] = path
     print("/* Written by npy_to_header.py. */")
     if any(re.search("NAN|INFINITY", line) for line in lines if line.startswith(" ")):

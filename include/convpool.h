@@ -39,12 +39,13 @@
  *     infinity less infinity and infinity times zero are NaN.
  *   - ReLU gives +0 for every negative number and for -0.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
- *   - A compiler that computes float in another precision, as with x87, is refused when the library is built.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
  *   - Of the floating-point exceptions invalid, overflow and division by zero, a call raises only what its numbers have
- *     earned: invalid where there is a NaN or an infinity among them, or comes about; overflow where the direct sum
- *     overflows; division by zero never. So a program may run with these exceptions unmasked.
+ *     earned: invalid only if an input, a weight or a bias is NaN or infinite, or a sum becomes so; overflow only if
+ * the direct sum of an output overflows; division by zero never. So a program may run with these exceptions unmasked.
+ *
+ * A compiler that computes float in another precision, as for x87, cannot build the library.
  *
  * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending; "winograd22" and
  * "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3
@@ -127,15 +128,19 @@ typedef struct convpool_layer convpool_layer;
 
 /* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays:
  * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
- * convpool_layer_create() accepts, and never shrink where an argument grows. (They are of type size_t by sizeof: C++
- * might warn of a cast.) */
+ * convpool_layer_create() accepts, and never shrink where an argument grows. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
-    (sizeof(char) * 1024 + (sizeof(char) * (out_channels) + 15) * (sizeof(char) * 80 * (in_channels) + 4) + \
-     sizeof(char) * 192 * \
-         (sizeof(char) * (in_channels) * (out_channels) < 8192 ? sizeof(char) * (in_channels) * (out_channels) \
-                                                               : 8192))
+    (1024 + (CONVPOOL_SIZE(out_channels) + 15) * (80 * CONVPOOL_SIZE(in_channels) + 4) + \
+     192 * (CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels) < 8192 \
+                ? CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels) \
+                : CONVPOOL_SIZE(8192)))
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
-    (sizeof(char) * 131072 + sizeof(char) * 4608 * (in_channels))
+    (131072 + 4608 * CONVPOOL_SIZE(in_channels))
+#ifdef __cplusplus
+#define CONVPOOL_SIZE(number) (sizeof(char) * (number)) /* C++ compilers may warn about C's casts */
+#else
+#define CONVPOOL_SIZE(number) ((size_t)(number))
+#endif
 
 /* The bytes that convpool_layer_create_in() needs for this spec; 0 where it would refuse the spec. */
 CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);

@@ -77,7 +77,7 @@ float convpool_winograd_limit(const convpool_shape *shape, const float *weights,
 /* The (tile + 1)^2 transformed weights of one filter, each computed in double and rounded once; tile is 2 or 3. */
 void convpool_winograd_filter(size_t tile, const float *filter, bool flip, float *to);
 
-/* |x|, without the library of mathematics, for which fabs() may call. */
+/* |x|, without libm, which fabs() may need. */
 static inline double convpool_magnitude(double x) { return x < 0 ? -x : x; }
 
 /* One instruction set: its kernels, best first, and the stages on their own. */

@@ -276,7 +276,8 @@ static unsigned winograd_large_rows(const convpool_shape *s, const winograd_plan
 }
 
 /* Whether rows of units may have such inputs. That all is well, as it nearly always is, is shown quickly: by the
- * largest magnitude of all that a vector may load of them, be it in a row that is dropped, or just behind the last. */
+ * largest magnitude of all that a vector may load of them: in rows and columns that are dropped, too, and one float
+ * behind the last row. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
     size_t first = first_row * p->across * p->tile, last = direct_min(end_row * p->across * p->tile, p->conv_height);
@@ -584,7 +585,8 @@ static void winograd_products(const convpool_shape *s, const winograd_plan *p, c
     }
 }
 
-/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: elsewhere they are 0. */
+/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
+ * 0. */
 static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t rows, float *m) {
     for (size_t slot = 0; slot < b->slots; slot++)
         for (size_t row = 0; row < rows && b->rows[slot] == 0; row++)
@@ -986,7 +988,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
     /* The last units' lower tiles may lie below the image: then such units make blocks of their own. */
     size_t last_row = (p.unit_rows - 1) * p.unit_columns;
     bool last_differs = p.across > 1 && (p.unit_rows - 1) * 2 * tile + tile >= p.conv_height;
-    size_t filled = 0; /* slots of m that hold some block's products, or 0 */
+    size_t filled = 0; /* slots of m that hold numbers: products, or zeros */
     bool suspect = false;
     unsigned large = 0;
     winograd_block b = {.direct = false};
@@ -1002,7 +1004,7 @@ VEC_INLINE void winograd_run_layer(const convpool_shape *s, size_t tile, const v
         b.in_place = p.pixels == 1 || b.units % vec_lanes == 0;
         size_t first_unit_row = first / p.unit_columns, row = first_unit_row, column = first % p.unit_columns;
         size_t new_rows = (first + b.units - 1) / p.unit_columns + 1;
-        b.careful = suspect && column > 0; /* its first row may be */
+        b.careful = suspect && column > 0; /* for the row that the block before began */
         if (new_rows > seen_rows) suspect = winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
         b.careful |= suspect;
         bool by_pixel = p.by_pixel && !b.careful;

@@ -15,6 +15,11 @@ enum { CHANNELS = 16 };
 extern unsigned char layer_memory[CONVPOOL_LAYER_MEMORY_MAX(CHANNELS, 32)];
 extern unsigned char layer_scratch[CONVPOOL_LAYER_SCRATCH_MAX(16, 25u, 25L, sizeof(char) * 32)];
 
+#ifndef __cplusplus /* whose compilers may warn of the one or of the other */
+size_t of_signed(int channels, int outputs);
+size_t of_signed(int channels, int outputs) { return CONVPOOL_LAYER_MEMORY_MAX(channels, outputs); }
+#endif
+
 convpool_status make(const float *weights, convpool_layer **layer);
 convpool_status make(const float *weights, convpool_layer **layer) {
     convpool_layer_spec spec = ZERO;

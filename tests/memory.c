@@ -123,9 +123,8 @@ void check_memory_a_dirty_vector_state_is_seen(void) {
 }
 
 #ifdef __i386__
-/* Calls a function with so many words of arguments, which it pushes on a stack `offset` bytes below an address aligned
- * to
- * 16. Returns what it leaves in eax; a result of floating point is dropped. */
+/* Calls a function with so many words of arguments, which it pushes `offset` bytes below an address aligned to 16.
+ * Returns what it leaves in eax; a result of floating point is dropped. */
 static uintptr_t call_on_stack(void (*function)(void), const uintptr_t *arguments, size_t count, size_t offset,
                                bool drops_double) {
     uintptr_t result;

@@ -56,7 +56,28 @@ def test_includes_nothing_unless_it_must(tmp_path):
     assert "#include" not in convert(tmp_path / "gamma.npy").stdout
 
 
-@pytest.mark.parametrize("name", ["float", "class", "default", "1st", "a-b", "_Alignas", "a__b", "NAN"])
+def test_takes_a_file_with_an_equals_sign_in_its_name(tmp_path):
+    np.save(tmp_path / "a=b.npy", np.ones(3, np.float32))
+    assert "'a=b' cannot be a name" in convert(tmp_path / "a=b.npy").stderr
+    assert "static const float weights[3]" in convert(f"weights={tmp_path / 'a=b.npy'}").stdout
+
+
+@pytest.mark.parametrize("argument", ["", "weights=", "=", "no-such.npy", "weights=no-such.npy", "."])
+def test_names_what_is_no_file(argument):
+    result = convert(argument)
+    assert result.returncode != 0 and result.stdout == "" and "Traceback" not in result.stderr
+    assert argument.removeprefix("weights=") in result.stderr
+
+
+@pytest.mark.parametrize("header", ["{", "{}", "3", "[1]", "{'descr': 1, 'shape': 2, 'fortran_order': 3}", "(" * 3000])
+def test_refuses_a_broken_header(tmp_path, header):
+    text = header.encode()
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text)
+    result = convert(tmp_path / "a.npy")
+    assert result.returncode != 0 and result.stdout == "" and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["float", "class", "default", "1st", "a-b", "_Alignas", "_a", "a__b", "NAN", "main"])
 def test_refuses_what_is_no_name(tmp_path, name):
     path = tmp_path / f"{name}.npy"
     np.save(path, np.ones(3, np.float32))
