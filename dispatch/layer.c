@@ -189,7 +189,7 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
     if (overlap(input, input_bytes, output, output_bytes) || overlap(input, input_bytes, scratch, scratch_bytes) ||
         overlap(output, output_bytes, scratch, scratch_bytes))
         return CONVPOOL_INVALID_ARGUMENT;
-    layer->kernel->run(s, layer->packed, input, output, scratch, first_row, row_count);
+    layer->kernel->run(&(convpool_job){s, layer->packed, input, output, scratch, first_row, row_count});
     return CONVPOOL_OK;
 }
 

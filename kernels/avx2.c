@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "vector_avx2.h"
 
-#include "direct.h"
+#include "algorithms.h"
 #include "stages.h"
-#include "winograd.h"
 
 static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("avx2")};
 
 const convpool_isa convpool_isa_avx2 = {
-    "avx2", CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,
+    .name = "avx2",
+    .needs = CONVPOOL_NEEDS_AVX2 | CONVPOOL_NEEDS_FMA3,
+    .fused = VEC_FUSED,
+    .kernels = kernels,
+    .kernel_count = sizeof kernels / sizeof *kernels,
+    .max_pool_2x2 = max_pool_2x2,
+    .relu = relu,
 };

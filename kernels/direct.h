@@ -1,333 +1,159 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The algorithm `direct`: the sum as it is written, over the vocabulary of vector.h.
+ * The algorithm `direct`: the sum as it is written.
  *
- * Lanes run over output pixels, numbered row by row through the whole output plane, so that a vector may
- * begin in one row and end in the next, and is stored in one piece. A tile of consecutive pixels is
- * gathered into scratch as planes, one per input channel and position that a pixel reads: with
- * pooling the 3x3 input pixels of its window, without it the 2x2 of its filter. A block of output
- * channels then multiplies the planes of four vectors (pooled: the four convolution outputs of one vector of
- * windows; else four vectors of pixels) by broadcast weights, and only its results are stored.
+ * Order of evaluation, the same on every ISA: from +0, over c, then u, then v ascending (positions in x), one chain of
+ * multiply-adds; then the maximum, then bias, then ReLU.
  *
- * Order of evaluation, the same on every ISA: from +0, over c, then u, then v ascending (positions in x),
- * one chain of multiply-adds; then the maximum, then bias, then ReLU.
+ * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1): with n = 4C and u = 2^-24,
+ * |y - exact| <= k u (|b| + sum |x||w|) + k 2^-149 (1 + sum |x|), k = (n + 1) / (1 - (n + 1) u): no term meets more
+ * than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the bias's.
  *
- * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1): with n = 4C and
- * u = 2^-24, |y - exact| <= k u (|b| + sum |x||w|) + k 2^-149 (1 + sum |x|), k = (n + 1) / (1 - (n + 1) u):
- * no term meets more than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the
- * bias's.
- *
- * Memory: packed weights are bias[O], padded to CONVPOOL_ALIGNMENT, then per block of direct_rows output
- * channels (the last may have fewer) [c][u][v][channel of the block].
+ * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes: row by
+ * row of pixels, the upper convolution row of these, then the lower. What slot and filter position meet in the input is
+ * gathered, [c][u][v][slot], and the rest is a matrix product. Where there are few input channels lanes run over pixels
+ * instead (pixels.h).
  */
 #ifndef CONVPOOL_DIRECT_H
 #define CONVPOOL_DIRECT_H
 
-#include "kernel.h"
+#include "finish.h"
+#include "packed.h"
+#include "product.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdint.h>
 
-/* Output channels a block: with four accumulators each, and their weights and an input vector beside
- * them, as many as the registers hold. */
-_Static_assert(VEC_REGISTERS == 8 || VEC_REGISTERS == 16 || VEC_REGISTERS == 32, "blocks are written for these");
-_Static_assert(vec_lanes == 1 || vec_lanes == 4 || vec_lanes == 8 || vec_lanes == 16, "steps are measured in these");
-enum { direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1 };
+enum {
+    direct_slots = 96,           /* of a block, at most */
+    direct_few_slots = 24,       /* and at least, however many input channels there are */
+    direct_gathered = 24 * 1024, /* bytes of gathered inputs, else */
+    direct_header = CONVPOOL_ALIGNMENT / sizeof(float),
+};
 
-/* The planes of a tile fit the smallest L1 data cache in use, 32 KiB, beside a block's weights, if not even
- * one step of pixels needs more. */
-enum { direct_tile_bytes = 24 * 1024 };
+static const packed_blocks direct_blocks = {product_lanes, vec_lanes};
 
-VEC_INLINE size_t direct_min(size_t a, size_t b) { return a < b ? a : b; }
-VEC_INLINE size_t direct_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
-
-VEC_INLINE size_t direct_plane_count(bool pool) { return pool ? 9 : 4; }
-
-/* Pixels that one pass of the inner loop computes. */
-VEC_INLINE size_t direct_step(bool pool) { return pool ? vec_lanes : 4 * vec_lanes; }
-
-/* Pixels a tile: a multiple of the step. */
-static size_t direct_tile_pixels(const convpool_shape *s) {
-    size_t step = direct_step(s->pool);
-    size_t fit = direct_tile_bytes / sizeof(float) / direct_plane_count(s->pool) / step / s->channels;
-    size_t all = direct_round_up(s->out_height * s->out_width, step) / step;
-    return step * (fit == 0 ? 1 : direct_min(fit, all));
+static inline size_t direct_slots_of_block(const convpool_shape *s) {
+    size_t fit = direct_gathered / sizeof(float) / 4 / s->channels / 4 * 4;
+    return fit < direct_few_slots ? direct_few_slots : packed_min(fit, direct_slots);
 }
 
-static size_t direct_packed_bias(const convpool_shape *s) { /* in floats */
-    return direct_round_up(s->out_channels, CONVPOOL_ALIGNMENT / sizeof(float));
-}
-
-static size_t direct_packed_size(const convpool_shape *s) {
-    return (direct_packed_bias(s) + s->out_channels * s->channels * 4) * sizeof(float);
-}
+static size_t direct_packed_size(const convpool_shape *s) { return packed_size(s, direct_blocks); }
 
 static void direct_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
-    float *to = packed;
-    for (size_t o = 0; o < s->out_channels; o++)
-        to[o] = bias == NULL ? 0 : bias[o];
-    to += direct_packed_bias(s);
-    size_t flip = s->flip ? 3 : 0;
-    for (size_t o = 0; o < s->out_channels; o += direct_rows) {
-        size_t rows = direct_min(direct_rows, s->out_channels - o);
-        for (size_t c = 0; c < s->channels; c++)
-            for (size_t uv = 0; uv < 4; uv++)
-                for (size_t row = 0; row < rows; row++)
-                    *to++ = weights[((o + row) * s->channels + c) * 4 + (uv ^ flip)];
-    }
-}
-
-/* The largest over o of k u (|b| + x sum |w|) + k 2^-149 (1 + reads x), k = growth roundings / (1 - roundings u): what
- * the algorithms' bounds come to for inputs of at most x. Infinity where a sum might overflow, or weights or bias are
- * not finite. The double sum has n - 1 roundings of its own, for which the result is raised. */
-VEC_INLINE double direct_bound(const convpool_shape *s, const void *packed, double x, double growth, double roundings,
-                               double reads) {
-    const float *bias = packed, *weights = bias + direct_packed_bias(s);
-    double n = 4 * (double)s->channels, raised = 1 + (n + 16) * 0x1p-52, largest = 0;
-    if (roundings >= 0x1p24) return INFINITY;
-    double k = growth * roundings / (1 - roundings * 0x1p-24);
-    for (size_t o = 0; o < s->out_channels; o++) {
-        size_t row = o % direct_rows, rows = direct_min(direct_rows, s->out_channels - (o - row));
-        const float *w = weights + (o - row) * s->channels * 4 + row;
-        double sum = 0;
-        for (size_t i = 0; i < s->channels * 4; i++)
-            sum += convpool_magnitude((double)w[i * rows]);
-        double magnitude = (convpool_magnitude((double)bias[o]) + x * sum) * raised;
-        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
-        if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
-        largest = bound > largest ? bound : largest;
-    }
-    return largest;
+    packed_pack(s, direct_blocks, weights, bias, packed);
 }
 
 static double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
     double n = 4 * (double)s->channels;
-    return direct_bound(s, packed, max_abs_input, 1, n + 1, n);
+    return packed_bound(s, direct_blocks, packed, max_abs_input, 1, n + 1, n);
 }
 
+/* Scratch: gathered inputs, and behind them a block's sums. */
+static size_t direct_pitch(const convpool_shape *s) { return packed_round_up(direct_slots_of_block(s), vec_lanes); }
+static size_t direct_gathered_floats(const convpool_shape *s) { /* a vector may be stored behind the last slot */
+    return packed_round_up(4 * s->channels * direct_pitch(s) + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+}
 static size_t direct_scratch_size(const convpool_shape *s) {
-    return direct_plane_count(s->pool) * s->channels * direct_tile_pixels(s) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    size_t sums = direct_slots_of_block(s) * product_lanes;
+    return (direct_gathered_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
-static inline size_t direct_row_step(const convpool_shape *s) {
-    (void)s;
-    return 1;
-}
-
-/* Loads and stores of n <= vec_lanes floats or pairs; where `whole`, a constant after inlining, n is vec_lanes. */
-VEC_INLINE vec direct_load(const float *p, bool whole, size_t n) { return whole ? vec_load(p) : vec_load_part(p, n); }
-VEC_INLINE vec direct_load_even_odd(const float *p, bool whole, size_t n, vec *odd) {
-    return whole ? vec_load_even_odd(p, odd) : vec_load_even_odd_part(p, n, odd);
-}
-VEC_INLINE void direct_store(float *p, vec a, bool whole, size_t n) {
-    if (whole)
-        vec_store(p, a);
-    else
-        vec_store_part(p, a, n);
-}
-
-/* What may be done with the values of a vector of windows, by position, before they are stored as planes. */
-typedef void direct_transform(vec window[9]);
-
-/* Where planes go: floats from one plane of a channel to the next, and from one channel to the next. */
-typedef struct direct_pitch {
-    size_t plane, channel;
-} direct_pitch;
-
-/* The planes of n pixels of one row in one channel; `from` is what the first pixel reads first. */
-VEC_INLINE void direct_gather_pixels(bool pool, direct_transform *transform, bool whole, size_t n, const float *from,
-                                     size_t width, float *to, size_t pitch) {
-    vec window[9];
-    if (pool) {
-        VEC_UNROLL
-        for (size_t i = 0; i < 3; i++) {
-            const float *x = from + i * width;
-            window[3 * i] = direct_load_even_odd(x, whole, n, &window[3 * i + 1]);
-            if (whole)
-                window[3 * i + 2] = vec_shift_in(window[3 * i], x + 2 * vec_lanes);
-            else /* the even ones from x + 2 on would reach too far */
-                vec_load_even_odd_part(x + 1, n, &window[3 * i + 2]);
-        }
-        if (transform != NULL) transform(window);
-    } else {
-        VEC_UNROLL
-        for (size_t uv = 0; uv < 4; uv++)
-            window[uv] = direct_load(from + uv / 2 * width + uv % 2, whole, n);
-    }
-    VEC_UNROLL
-    for (size_t i = 0; i < direct_plane_count(pool); i++)
-        direct_store(to + i * pitch, window[i], whole, n);
-}
-
-/* Fills the planes of output pixels [first, first + count), and with zeros up to a multiple of the step. */
-VEC_INLINE void direct_gather(const convpool_shape *s, bool pool, direct_transform *transform, const float *input,
-                              size_t first, size_t count, float *planes, direct_pitch pitch) {
-    size_t first_row = first / s->out_width, first_column = first % s->out_width, stride = pool ? 2 : 1;
-    size_t padded = direct_round_up(count, direct_step(pool)), width = s->width, out_width = s->out_width;
-    size_t in_plane = s->height * width;
-    input += stride * (first_row * width);
-    for (size_t c = s->channels; c > 0; c--, input += in_plane, planes += pitch.channel) {
-        const float *row = input;
-        for (size_t done = 0, column = first_column, n; done < count; done += n, row += stride * width, column = 0) {
-            n = direct_min(count - done, out_width - column);
-            const float *from = row + stride * column;
-            float *to = planes + done;
-            if (n < vec_lanes)
-                direct_gather_pixels(pool, transform, false, n, from, width, to, pitch.plane);
-            else
-                for (size_t i = 0; i < n; i += vec_lanes) {
-                    size_t at = direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-                    direct_gather_pixels(pool, transform, true, vec_lanes, from + stride * at, width, to + at,
-                                         pitch.plane);
-                }
-        }
-        for (size_t plane = 0; plane < direct_plane_count(pool); plane++)
-            for (size_t i = count; i < padded; i++)
-                planes[plane * pitch.plane + i] = 0;
-    }
-}
-
-/* A tile of output pixels: its planes, and where its results go. */
-typedef struct direct_tile {
-    const float *planes;
-    float *output;                            /* of the first pixel in the first channel */
-    size_t channels, pitch, count, out_plane; /* planes have pitch floats, the output's channels out_plane */
-    bool pool, relu;
-} direct_tile;
-
-VEC_INLINE void direct_finish(const direct_tile *t, vec sum, vec bias, float *to, size_t count) {
-    vec y = vec_add(sum, bias);
-    if (t->relu) y = vec_relu(y);
-    direct_store(to, y, count >= vec_lanes, count);
-}
-
-/* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
-VEC_INLINE void direct_block(int rows, bool pool, const direct_tile *t, const float *block_weights, const float *bias,
-                             float *output) {
-    size_t pitch = t->pitch, side = pool ? 3 : 2;
-    for (size_t at = 0; at < t->count; at += direct_step(pool)) {
-        vec sum[direct_rows][4];
-        VEC_UNROLL
-        for (int row = 0; row < rows; row++) {
-            VEC_UNROLL
-            for (size_t n = 0; n < 4; n++)
-                sum[row][n] = vec_zero();
-        }
-
-        const float *weights = block_weights;
-        const float *row_of_planes[3]; /* the planes of each row of positions */
-        VEC_UNROLL
-        for (size_t i = 0; i < 3; i++)
-            row_of_planes[i] = t->planes + at + i * side * pitch;
-        for (size_t c = t->channels; c > 0; c--) {
-            VEC_UNROLL
-            for (size_t uv = 0; uv < 4; uv++) {
-                vec weight[direct_rows];
-                VEC_UNROLL
-                for (int row = 0; row < rows; row++)
-                    weight[row] = rows == 4 ? vec_splat_of_4(weights, (size_t)row) : vec_splat(weights + row);
-                weights += rows;
-                /* Else GCC keeps inputs from one position to the next, and spills sums. */
-                VEC_UNROLL
-                for (size_t i = 0; i < 3; i++)
-                    VEC_FORGET(row_of_planes[i]);
-                VEC_UNROLL
-                for (size_t n = 0; n < 4; n++) {
-                    size_t i = uv / 2 + (pool ? n / 2 : 0), j = uv % 2 + (pool ? n % 2 : 0);
-                    vec input = vec_load_aligned(row_of_planes[i] + j * pitch + (pool ? 0 : n * vec_lanes));
-                    VEC_UNROLL
-                    for (int row = 0; row < rows; row++)
-                        sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
-                }
-            }
-            VEC_UNROLL
-            for (size_t i = 0; i < 3; i++)
-                row_of_planes[i] += direct_plane_count(pool) * pitch;
-        }
-
-        float *to = output + at;
-        size_t count = t->count - at;
-        VEC_UNROLL
-        for (int row = 0; row < rows; row++, to += t->out_plane) {
-            vec b = vec_splat(bias + row);
-            if (pool) {
-                direct_finish(t, vec_max4(sum[row][0], sum[row][1], sum[row][2], sum[row][3]), b, to, count);
-            } else {
-                VEC_UNROLL
-                for (size_t n = 0; n < 4; n++)
-                    if (n * vec_lanes < count)
-                        direct_finish(t, sum[row][n], b, to + n * vec_lanes, count - n * vec_lanes);
-            }
-        }
-    }
-}
-
-/* direct_block() for each number of rows, as functions of their own: GCC then keeps all sums in registers. */
-typedef void direct_block_function(const direct_tile *t, const float *weights, const float *bias, float *output);
-#define DIRECT_BLOCK(rows) \
-    static void direct_block_##rows(const direct_tile *t, const float *weights, const float *bias, float *output) { \
-        if (t->pool) \
-            direct_block(rows, true, t, weights, bias, output); \
-        else \
-            direct_block(rows, false, t, weights, bias, output); \
-    }
-DIRECT_BLOCK(1)
-#if VEC_REGISTERS >= 16
-DIRECT_BLOCK(2)
-DIRECT_BLOCK(3)
-#endif
-#if VEC_REGISTERS >= 32
-DIRECT_BLOCK(4)
-#endif
-
-static direct_block_function *const direct_blocks[direct_rows] = {
-    direct_block_1,
-#if VEC_REGISTERS >= 16
-    direct_block_2,
-    direct_block_3,
-#endif
-#if VEC_REGISTERS >= 32
-    direct_block_4,
-#endif
-};
-
-static void direct_run(const convpool_shape *s, const void *packed, const float *input, float *output, void *scratch,
-                       size_t first_row, size_t row_count) {
+static float *direct_align(void *scratch) {
     uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
-    float *planes = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
-    const float *bias = packed, *weights = bias + direct_packed_bias(s);
-    size_t first = first_row * s->out_width, end = first + row_count * s->out_width, most = direct_tile_pixels(s);
+    return (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
+}
+
+/* Slots that lie side by side in the input. */
+typedef struct direct_piece {
+    size_t from, slot, count;
+} direct_piece;
+
+typedef struct direct_block {
+    size_t first, pixels; /* in the output plane */
+    size_t slots;
+    direct_piece pieces[direct_slots]; /* pooled, by turns upper ones and their lower ones */
+    size_t piece_count;
+} direct_block;
+
+static void direct_make_block(const convpool_shape *s, size_t first, size_t pixels, direct_block *b) {
+    size_t row = first / s->out_width, column = first % s->out_width, stride = s->pool ? 2 : 1;
+    *b = (direct_block){.first = first, .pixels = pixels};
+    for (size_t left = pixels, n; left > 0; left -= n, row++, column = 0) {
+        n = packed_min(left, s->out_width - column);
+        for (size_t i = 0; i < stride; i++) {
+            size_t from = (stride * row + i) * s->width + stride * column;
+            b->pieces[b->piece_count++] = (direct_piece){from, b->slots, stride * n};
+            b->slots += stride * n;
+        }
+    }
+}
+
+/* What is stored behind the last of a piece is written again: by the next piece, or the next plane's first. */
+static void direct_gather(const convpool_shape *s, const direct_block *b, const float *input, float *to) {
+    size_t in_plane = s->height * s->width, pitch = direct_pitch(s);
+    for (size_t c = s->channels; c > 0; c--, input += in_plane)
+        for (size_t uv = 0; uv < 4; uv++, to += pitch) {
+            const float *x = input + uv / 2 * s->width + uv % 2;
+            for (const direct_piece *p = b->pieces; p < b->pieces + b->piece_count; p++) {
+                size_t i = 0;
+                for (; i + vec_lanes <= p->count; i += vec_lanes)
+                    vec_store(to + p->slot + i, vec_load(x + p->from + i));
+                if (i < p->count) vec_store(to + p->slot + i, vec_load_part(x + p->from + i, p->count - i));
+            }
+        }
+}
+
+/* Turns a block's sums, [slot][channel], into its pixels, in the same place. */
+static void direct_finish(const convpool_shape *s, const direct_block *b, const float *bias, size_t lanes,
+                          float *sums) {
+    for (size_t n = 0; n < lanes; n += vec_lanes) {
+        vec biases = vec_load(bias + n);
+        float *to = sums + n;
+        if (!s->pool)
+            for (size_t slot = 0; slot < b->slots; slot++, to += lanes)
+                vec_store(to, finish(vec_load(to), biases, s->relu));
+        for (size_t i = 0; s->pool && i < b->piece_count; i += 2) {
+            const float *upper = sums + n + b->pieces[i].slot * lanes, *lower = upper + b->pieces[i].count * lanes;
+            for (size_t left = b->pieces[i].count; left > 0; left -= 2, upper += 2 * lanes, lower += 2 * lanes) {
+                vec largest =
+                    vec_max4(vec_load(upper), vec_load(upper + lanes), vec_load(lower), vec_load(lower + lanes));
+                vec_store(to, finish(largest, biases, s->relu));
+                to += lanes;
+            }
+        }
+    }
+}
+
+static void direct_run(const convpool_job *job) {
+    const convpool_shape *s = job->shape;
+    const float *bias = job->packed, *all_weights = bias + packed_bias(s, direct_blocks);
+    float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(s);
+    size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
+    size_t most = direct_slots_of_block(s) / (s->pool ? 4 : 1), plane = s->out_height * s->out_width;
     for (; first < end; first += most) {
-        direct_tile t = {
-            .planes = planes,
-            .output = output + first,
-            .channels = s->channels,
-            .pitch = most,
-            .count = direct_min(most, end - first),
-            .out_plane = s->out_height * s->out_width,
-            .pool = s->pool,
-            .relu = s->relu,
-        };
-        direct_pitch pitch = {most, direct_plane_count(s->pool) * most};
-        if (s->pool)
-            direct_gather(s, true, NULL, input, first, t.count, planes, pitch);
-        else
-            direct_gather(s, false, NULL, input, first, t.count, planes, pitch);
-        for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-            rows = direct_min(direct_rows, s->out_channels - o);
-            direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);
+        direct_block b;
+        direct_make_block(s, first, packed_min(most, end - first), &b);
+        direct_gather(s, &b, job->input, gathered);
+        for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
+            lanes = packed_block(s, direct_blocks, o);
+            product p = {.inputs = gathered,
+                         .weights = all_weights + o * s->channels * 4,
+                         .sums = sums,
+                         .depth = s->channels * 4,
+                         .positions = 1,
+                         .input_pitch = direct_pitch(s),
+                         .sum_slot = lanes};
+            product_run(&p, b.slots, lanes / vec_lanes);
+            direct_finish(s, &b, bias + o, lanes, sums);
+            finish_write(&(finish_pixels){.from = sums,
+                                          .pitch = lanes,
+                                          .count = b.pixels,
+                                          .channels = packed_min(lanes, s->out_channels - o),
+                                          .to = job->output + o * plane + first,
+                                          .plane = plane});
         }
     }
     vec_end();
 }
-
-/* For one input channel the costs must favour one algorithm for all ISAs: direct is a quarter faster with avx2, and a
- * tenth slower with scalar. */
-#define DIRECT_KERNEL(isa) \
-    { \
-        isa "-direct", "direct", {1, 4, 6, {0, 0}}, direct_packed_size, direct_pack, direct_scratch_size, \
-            direct_row_step, direct_error_bound, direct_run \
-    }
 
 #endif

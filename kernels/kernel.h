@@ -38,19 +38,24 @@ enum {
     CONVPOOL_NEEDS_END /* above the last bit, which may not be bit 31 */
 };
 
-/* What an algorithm is expected to take, in multiplications: of one tile of tile x tile convolution outputs, for each
- * pair of an input and an output channel, and for its transforms for each input and each output channel. By one rule
- * for all ISAs, so that they choose the same algorithm and their results agree. */
-typedef struct convpool_cost {
-    size_t tile;
-    double pair, input, output[2]; /* output: without and with pooling */
-} convpool_cost;
+/* One call: the whole input and output are given, output rows [first_row, first_row + row_count) are computed. */
+typedef struct convpool_job {
+    const convpool_shape *shape;
+    const void *packed;
+    const float *input;
+    float *output;
+    void *scratch;
+    size_t first_row, row_count;
+} convpool_job;
 
 /* One algorithm for the fused layer on one ISA. Sizes are in bytes. */
 typedef struct convpool_kernel {
     const char *name;      /* "avx2-direct" */
     const char *algorithm; /* "direct" */
-    convpool_cost cost;
+
+    /* What this is expected to take, in no particular unit: by one rule for all ISAs of a family, so that they choose
+     * the same algorithm and their results agree. */
+    double (*cost)(const convpool_shape *shape);
 
     /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
      * bias may be NULL for none. */
@@ -63,9 +68,7 @@ typedef struct convpool_kernel {
     /* The bound of convpool_layer_error_bound(), for inputs of at most this magnitude, which is finite. */
     double (*error_bound)(const convpool_shape *shape, const void *packed, double max_abs_input);
 
-    /* Computes output rows [first_row, first_row + row_count); the whole input and output are given. */
-    void (*run)(const convpool_shape *shape, const void *packed, const float *input, float *output, void *scratch,
-                size_t first_row, size_t row_count);
+    void (*run)(const convpool_job *job);
 } convpool_kernel;
 
 enum { CONVPOOL_ALIGNMENT = 64 };
@@ -84,6 +87,7 @@ static inline double convpool_magnitude(double x) { return x < 0 ? -x : x; }
 typedef struct convpool_isa {
     const char *name;
     unsigned needs; /* CONVPOOL_NEEDS_...; 0 where every CPU of the architecture will do */
+    bool fused;     /* its family: a multiply-add rounds once, or twice */
     const convpool_kernel *kernels;
     size_t kernel_count;
     void (*max_pool_2x2)(const float *input, size_t channels, size_t height, size_t width, float *output);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "vector_sse2.h"
 
-#include "direct.h"
+#include "algorithms.h"
 #include "stages.h"
-#include "winograd.h"
 
 static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("sse2")};
 
 const convpool_isa convpool_isa_sse2 = {
-    "sse2", CONVPOOL_NEEDS_SSE2, kernels, sizeof kernels / sizeof *kernels, max_pool_2x2, relu,
+    .name = "sse2",
+    .needs = CONVPOOL_NEEDS_SSE2,
+    .fused = VEC_FUSED,
+    .kernels = kernels,
+    .kernel_count = sizeof kernels / sizeof *kernels,
+    .max_pool_2x2 = max_pool_2x2,
+    .relu = relu,
 };

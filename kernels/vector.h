@@ -5,6 +5,7 @@
  *
  *   vec                         a vector of float
  *   vec_lanes                   how many
+ *   VEC_FUSED                   whether a multiply-add rounds once; a macro
  *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
  *   VEC_BLOCK_VECS, VEC_BLOCK_ROWS, VEC_BLOCK_ROWS_LONG, VEC_BLOCK_SLOTS, VEC_BLOCK_SLOTS_LONG
  *                               macros, as measured best for a matrix product: how many vectors of inputs its inner

@@ -9,6 +9,19 @@
 
 typedef __m256 vec;
 enum { vec_lanes = 8 };
+#define VEC_FUSED 1
+enum {
+    tune_hold = 1,
+    tune_least_sums = 8,
+    tune_sums = 12,
+    tune_vecs = 2,
+    tune_slots = 24,
+    tune_slots_short = 16,
+    tune_short = 24,
+    tune_fill_22 = 80,
+    tune_fill_32 = 90,
+    tune_long = 48
+};
 #define VEC_REGISTERS 16
 #define VEC_BLOCK_VECS 2
 #define VEC_BLOCK_ROWS 4
@@ -97,7 +110,8 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
 }
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0])), _mm_loadu_ps(p + offsets[4]), 1);
+    vec low = _mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0]));
+    return _mm256_blend_ps(low, _mm256_broadcast_ps((const __m128 *)(p + offsets[4])), 0xf0);
 }
 VEC_INLINE void vec_transpose_quads(vec quads[4]) {
     vec ab_low = _mm256_unpacklo_ps(quads[0], quads[1]), ab_high = _mm256_unpackhi_ps(quads[0], quads[1]);
@@ -125,4 +139,31 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_halves(p + 8, offsets[0], offsets[4], _mm256_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
+/* Four floats at each of the lanes' offsets, transposed. */
+VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = vec_load_quads(p, offsets + k);
+    vec_transpose_quads(to);
+}
+VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
+    if (n == 4) {
+        _mm_storeu_ps(p, a);
+        return;
+    }
+    if (n == 1) {
+        _mm_store_ss(p, a);
+        return;
+    }
+    _mm_storel_pi((__m64 *)p, a);
+    if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
+}
+VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
+    vec_transpose_quads(a);
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++, p += plane) {
+        vec_store_quad(p, _mm256_castps256_ps128(a[k]), n);
+        vec_store_quad(p + 4 * plane, _mm256_extractf128_ps(a[k], 1), n);
+    }
+}
 #endif

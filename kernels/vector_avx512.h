@@ -8,6 +8,19 @@
 
 typedef __m512 vec;
 enum { vec_lanes = 16 };
+#define VEC_FUSED 1
+enum {
+    tune_hold = 1,
+    tune_least_sums = 8,
+    tune_sums = 24,
+    tune_vecs = 2,
+    tune_slots = 32,
+    tune_slots_short = 32,
+    tune_short = 24,
+    tune_fill_22 = 80,
+    tune_fill_32 = 80,
+    tune_long = 48
+};
 #define VEC_REGISTERS 32
 #define VEC_BLOCK_VECS 4
 #define VEC_BLOCK_ROWS 4
@@ -105,4 +118,33 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_quads(p + 8, offsets, _mm512_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
+VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = vec_load_quads(p, offsets + k);
+    vec_transpose_quads(to);
+}
+/* Not by a masked store: GCC would merge it with the extraction, to an instruction that touches what it masks. */
+VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
+    if (n == 4) {
+        _mm_storeu_ps(p, a);
+        return;
+    }
+    if (n == 1) {
+        _mm_store_ss(p, a);
+        return;
+    }
+    _mm_storel_pi((__m64 *)p, a);
+    if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
+}
+VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
+    vec_transpose_quads(a);
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++, p += plane) {
+        vec_store_quad(p, _mm512_castps512_ps128(a[k]), n);
+        vec_store_quad(p + 4 * plane, _mm512_extractf32x4_ps(a[k], 1), n);
+        vec_store_quad(p + 8 * plane, _mm512_extractf32x4_ps(a[k], 2), n);
+        vec_store_quad(p + 12 * plane, _mm512_extractf32x4_ps(a[k], 3), n);
+    }
+}
 #endif

@@ -8,6 +8,19 @@
 
 typedef float32x4_t vec;
 enum { vec_lanes = 4 };
+#define VEC_FUSED 1
+enum {
+    tune_hold = 1,
+    tune_least_sums = 16,
+    tune_sums = 24,
+    tune_vecs = 4,
+    tune_slots = 24,
+    tune_slots_short = 24,
+    tune_short = 24,
+    tune_fill_22 = 80,
+    tune_fill_32 = 90,
+    tune_long = 1 << 30
+};
 #define VEC_REGISTERS 32
 #define VEC_BLOCK_VECS 4
 #define VEC_BLOCK_ROWS 4
@@ -106,4 +119,20 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vst3q_f32(p + *offsets, ((float32x4x3_t){{a, b, c}}));
 }
 
+VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = vec_load(p + offsets[k]);
+    vec_transpose_quads(to);
+}
+VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
+    vec_transpose_quads(a);
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++, p += plane) {
+        if (n == 4)
+            vec_store(p, a[k]);
+        else
+            vec_store_part(p, a[k], n);
+    }
+}
 #endif

@@ -9,6 +9,19 @@
 
 typedef float vec;
 enum { vec_lanes = 1 };
+#define VEC_FUSED 0
+enum {
+    tune_hold = 1,
+    tune_least_sums = 6,
+    tune_sums = 12,
+    tune_vecs = 2,
+    tune_slots = 24,
+    tune_slots_short = 24,
+    tune_short = 24,
+    tune_fill_22 = 80,
+    tune_fill_32 = 80,
+    tune_long = 1 << 30
+};
 #ifdef __i386__
 #define VEC_REGISTERS 8
 #define VEC_BLOCK_VECS 2
@@ -52,7 +65,11 @@ VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
 }
 
 /* The first keeps NaN and -0; adding +0 makes the latter +0. */
-VEC_INLINE vec vec_relu(vec a) { return (0 > a ? 0 : a) + 0.0f; }
+VEC_INLINE vec vec_relu(vec a) {
+    vec zero = 0;
+    VEC_KEEP(zero); /* else GCC, knowing it, makes a branch of the maximum, which is often mispredicted */
+    return vec_max(zero, a) + 0.0f;
+}
 
 VEC_INLINE vec vec_max_magnitude(vec a, vec b) {
     uint32_t most, magnitude;
@@ -93,4 +110,15 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     p[2] = c;
 }
 
+VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = p[*offsets + k];
+}
+VEC_INLINE void vec_store_4(float *p, size_t plane, const vec a[4], size_t n) {
+    (void)plane;
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        if (k < n) p[k] = a[k];
+}
 #endif

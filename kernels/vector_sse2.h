@@ -8,6 +8,19 @@
 
 typedef __m128 vec;
 enum { vec_lanes = 4 };
+#define VEC_FUSED 0
+enum {
+    tune_hold = 0,
+    tune_least_sums = 6,
+    tune_sums = 12,
+    tune_vecs = 4,
+    tune_slots = 24,
+    tune_slots_short = 24,
+    tune_short = 24,
+    tune_fill_22 = 60,
+    tune_fill_32 = 60,
+    tune_long = 1 << 30
+};
 #ifdef __x86_64__
 #define VEC_REGISTERS 16
 #define VEC_BLOCK_VECS 6
@@ -133,4 +146,20 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store(p + 8, _mm_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
 
+VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = vec_load(p + offsets[k]);
+    vec_transpose_quads(to);
+}
+VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
+    vec_transpose_quads(a);
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++, p += plane) {
+        if (n == 4)
+            vec_store(p, a[k]);
+        else
+            vec_store_part(p, a[k], n);
+    }
+}
 #endif

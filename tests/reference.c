@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "reference.h"
 
+#include "dispatch.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -341,7 +343,9 @@ void reference_bound(const convpool_layer_spec *spec, const char *algorithm, con
 }
 
 bool isa_is_fused(const char *isa) {
-    return strcmp(isa, "avx2") == 0 || strcmp(isa, "avx512") == 0 || strcmp(isa, "neon") == 0;
+    for (const convpool_isa *const *i = convpool_isas; *i != NULL; i++)
+        if (strcmp((*i)->name, isa) == 0) return (*i)->fused;
+    return false;
 }
 
 /* The product of two floats is exact in double. The sum is rounded to odd there (Boldo and Melquiond, Emulation

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The algorithms as kernels: each in the arrangement that suits a layer, lanes over output channels or over pixels.
+ * Both evaluate in one order, so no bit depends on which it is. */
+#ifndef CONVPOOL_ALGORITHMS_H
+#define CONVPOOL_ALGORITHMS_H
+
+#include "direct.h"
+#include "pixels/direct.h"
+#include "pixels/winograd.h"
+#include "winograd/run.h"
+
+/* Whether lanes are better run over pixels than over output channels, of which each has to be copied, or transposed:
+ * where there are more than a few tiles, and they keep lanes nearly as busy, or busier. `step` are the lanes that units
+ * of them fill; `percent` is how nearly. */
+VEC_INLINE bool pixels_fill(const convpool_shape *s, size_t tiles, size_t units, size_t step, int percent) {
+    double pixels = (double)units / (double)packed_round_up(units, step);
+    double channels = (double)s->out_channels / (double)packed_round_up(s->out_channels, vec_lanes);
+    return vec_lanes == 1 || (tiles > 12 && pixels >= percent / 100.0 * channels);
+}
+
+/* What an algorithm is expected to take: for each tile of outputs and each pair of an input and an output channel, each
+ * input channel, and each output channel, without and with pooling; and for each packed weight, which is read from
+ * beyond the nearest cache. Fitted to measured times of some 190 layers on the ISAs of the family; a direct
+ * multiplication is 1. */
+typedef struct algorithm_rates {
+    double pair, input, output[2], weight;
+} algorithm_rates;
+
+VEC_INLINE double algorithm_cost(const convpool_shape *s, double tiles, double positions, algorithm_rates r) {
+    double in = (double)s->channels, out = (double)s->out_channels;
+    return tiles * (r.pair * in * out + r.input * in + r.output[s->pool] * out) + r.weight * positions * in * out;
+}
+
+/* The functions of a kernel but run(). TILE is empty, or what WITH_TILE() gives. */
+#define WITH_TILE(tile) , tile
+#define ALGORITHM(name, by_pixel, CHANNELS, PIXELS, TILE) \
+    static size_t name##_kernel_packed_size(const convpool_shape *s) { \
+        return by_pixel(s) ? PIXELS##_packed_size(s TILE) : CHANNELS##_packed_size(s TILE); \
+    } \
+    static void name##_kernel_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
+        if (by_pixel(s)) \
+            PIXELS##_pack(s TILE, weights, bias, packed); \
+        else \
+            CHANNELS##_pack(s TILE, weights, bias, packed); \
+    } \
+    static size_t name##_kernel_scratch_size(const convpool_shape *s) { \
+        return by_pixel(s) ? PIXELS##_scratch_size(s TILE) : CHANNELS##_scratch_size(s TILE); \
+    } \
+    static double name##_kernel_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
+        return by_pixel(s) ? PIXELS##_error_bound(s TILE, packed, max_abs_input) \
+                           : CHANNELS##_error_bound(s TILE, packed, max_abs_input); \
+    }
+
+static bool direct_is_by_pixel(const convpool_shape *s) {
+    size_t pixels = s->out_height * s->out_width;
+    if (s->channels < 8 || (vec_lanes == 1 && s->channels < 16)) return true;
+    return vec_lanes > 1 && pixels_fill(s, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool), 90);
+}
+
+ALGORITHM(direct, direct_is_by_pixel, direct, pixel_direct, )
+
+static inline size_t direct_row_step(const convpool_shape *s) {
+    (void)s;
+    return 1;
+}
+
+static void direct_kernel_run(const convpool_job *job) {
+    if (direct_is_by_pixel(job->shape))
+        pixel_direct_run(job);
+    else
+        direct_run(job);
+}
+
+static double direct_cost(const convpool_shape *s) {
+    const algorithm_rates rates =
+        VEC_FUSED ? (algorithm_rates){4, 4.3, {1.9, 1.9}, 1.7} : (algorithm_rates){4, 5.9, {1.6, 1.6}, 1.4};
+    return algorithm_cost(s, (double)(s->out_height * s->out_width * (s->pool ? 4 : 1)), 4, rates);
+}
+
+#define DIRECT_KERNEL(isa) \
+    { \
+        isa "-direct", "direct", direct_cost, direct_kernel_packed_size, direct_kernel_pack, \
+            direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, direct_kernel_run \
+    }
+
+VEC_INLINE bool winograd_is_by_pixel(const convpool_shape *s, size_t tile) {
+    size_t pixels = s->pool && tile == 2 ? 1 : tile; /* across a unit */
+    size_t units = (s->out_height + pixels - 1) / pixels * ((s->out_width + pixels - 1) / pixels);
+    if (tile == 2) { /* pooled, and with few channels, products become outputs while they are in registers */
+        int percent = s->pool && s->channels <= 16 ? 50 : s->pool && s->channels <= 32 ? 65 : tune_fill_22;
+        return s->channels < 256 && pixels_fill(s, units, units, vec_lanes, percent);
+    }
+    return s->channels < tune_long &&
+           pixels_fill(s, s->pool ? 4 * units : units, units, vec_lanes, s->channels <= 8 ? 130 : tune_fill_32);
+}
+
+VEC_INLINE double winograd_cost(const convpool_shape *s, size_t tile) {
+    const algorithm_rates rates[2][2] = {
+        /* of both families */
+        {{8.7, 81, {22, 6.3}, 1.4}, {16.6, 59, {76, 78}, 1.4}},
+        {{11.5, 69, {80, 10.6}, 1.7}, {21.6, 79, {100, 70}, 1.7}},
+    };
+    size_t stride = s->pool ? 2 : 1, across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
+    double rows = (double)((stride * s->out_height + tile - 1) / tile);
+    double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
+    return algorithm_cost(s, rows * columns, (double)((tile + 1) * (tile + 1)), rates[VEC_FUSED][tile - 2]);
+}
+
+#define WINOGRAD_ALGORITHM(tile) \
+    static bool winograd_is_by_pixel_##tile(const convpool_shape *s) { return winograd_is_by_pixel(s, tile); } \
+    ALGORITHM(winograd_##tile, winograd_is_by_pixel_##tile, winograd, pixel_winograd, WITH_TILE(tile)) \
+    static size_t winograd_##tile##_row_step(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
+    static double winograd_##tile##_cost(const convpool_shape *s) { return winograd_cost(s, tile); } \
+    static void winograd_##tile##_kernel_run(const convpool_job *job) { \
+        if (winograd_is_by_pixel_##tile(job->shape)) \
+            pixel_winograd_run_layer(job, tile); \
+        else \
+            winograd_run_layer(job, tile); \
+    }
+#if CONVPOOL_WINOGRAD22
+WINOGRAD_ALGORITHM(2)
+#endif
+#if CONVPOOL_WINOGRAD32
+WINOGRAD_ALGORITHM(3)
+#endif
+
+#define WINOGRAD_KERNEL(isa, tile) \
+    { \
+        isa "-winograd" #tile "2", "winograd" #tile "2", winograd_##tile##_cost, winograd_##tile##_kernel_packed_size, \
+            winograd_##tile##_kernel_pack, winograd_##tile##_kernel_scratch_size, winograd_##tile##_row_step, \
+            winograd_##tile##_kernel_error_bound, winograd_##tile##_kernel_run \
+    }
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bias and weights as sums read them: bias[channel], then per block of output channels [c][u][v][channel of the block].
+ * The last block ends with the last channel or, where lanes run over channels, with a whole vector: what fills it up
+ * are copies of the last channel, for what comes of them goes nowhere, but must raise no exception of its own.
+ */
+#ifndef CONVPOOL_PACKED_H
+#define CONVPOOL_PACKED_H
+
+#include "kernel.h"
+#include "vector.h"
+
+#include <float.h>
+#include <math.h>
+
+VEC_INLINE size_t packed_min(size_t a, size_t b) { return a < b ? a : b; }
+VEC_INLINE size_t packed_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
+
+/* The output channels of a block, and what the last block's are a multiple of. */
+typedef struct packed_blocks {
+    size_t most, multiple;
+} packed_blocks;
+
+static size_t packed_channels(const convpool_shape *s, packed_blocks b) {
+    return packed_round_up(s->out_channels, b.multiple);
+}
+
+static size_t packed_bias(const convpool_shape *s, packed_blocks b) { /* in floats */
+    return packed_round_up(packed_channels(s, b), CONVPOOL_ALIGNMENT / sizeof(float));
+}
+
+static size_t packed_size(const convpool_shape *s, packed_blocks b) {
+    return (packed_bias(s, b) + packed_channels(s, b) * s->channels * 4) * sizeof(float);
+}
+
+/* How many channels the block has that begins with channel o. */
+VEC_INLINE size_t packed_block(const convpool_shape *s, packed_blocks b, size_t o) {
+    return packed_min(b.most, packed_channels(s, b) - o);
+}
+
+static void packed_pack(const convpool_shape *s, packed_blocks b, const float *weights, const float *bias, float *to) {
+    size_t channels = packed_channels(s, b), last = s->out_channels - 1, flip = s->flip ? 3 : 0;
+    for (size_t o = 0; o < channels; o++)
+        to[o] = bias == NULL ? 0 : bias[packed_min(o, last)];
+    to += packed_bias(s, b);
+    for (size_t o = 0, lanes; o < channels; o += lanes) {
+        lanes = packed_block(s, b, o);
+        for (size_t k = 0; k < s->channels * 4; k++)
+            for (size_t lane = 0; lane < lanes; lane++)
+                *to++ = weights[packed_min(o + lane, last) * s->channels * 4 + (k ^ flip)];
+    }
+}
+
+/* The largest over o of k u (|b| + x sum |w|) + k 2^-149 (1 + reads x), k = growth roundings / (1 - roundings u): what
+ * the algorithms' bounds come to for inputs of at most x. Infinity where a sum might overflow, or weights or bias are
+ * not finite. The double sum has n - 1 roundings of its own, for which the result is raised. */
+static double packed_bound(const convpool_shape *s, packed_blocks b, const float *packed, double x, double growth,
+                           double roundings, double reads) {
+    const float *weights = packed + packed_bias(s, b);
+    double n = 4 * (double)s->channels, raised = 1 + (n + 16) * 0x1p-52, largest = 0;
+    if (roundings >= 0x1p24) return INFINITY;
+    double k = growth * roundings / (1 - roundings * 0x1p-24);
+    for (size_t o = 0; o < s->out_channels; o++) {
+        size_t lane = o % b.most, lanes = packed_block(s, b, o - lane);
+        const float *w = weights + (o - lane) * s->channels * 4 + lane;
+        double sum = 0;
+        for (size_t i = 0; i < s->channels * 4; i++)
+            sum += convpool_magnitude((double)w[i * lanes]);
+        double magnitude = (convpool_magnitude((double)packed[o]) + x * sum) * raised;
+        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
+        if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
+        largest = bound > largest ? bound : largest;
+    }
+    return largest;
+}
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows of tiles that are computed directly, for an input that some output reads there may be too large. */
+#ifndef CONVPOOL_WINOGRAD_REPAIR_H
+#define CONVPOOL_WINOGRAD_REPAIR_H
+
+#include "output.h"
+
+/* The larger, in each lane, of `most` and the magnitudes of n floats; the same float may be taken twice. */
+VEC_INLINE vec winograd_magnitude(const float *x, size_t n, vec most) {
+    vec four[4] = {most, most, most, most};
+    size_t i = 0;
+    for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
+        VEC_UNROLL
+        for (size_t k = 0; k < 4; k++)
+            four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
+    }
+    for (; i < n; i += vec_lanes) {
+        vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
+        four[0] = vec_max_magnitude(four[0], last);
+    }
+    return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
+}
+
+/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
+static bool winograd_is_below(vec most, float limit) {
+    float lanes[vec_lanes];
+    uint32_t bits[vec_lanes], limit_bits;
+    vec_store(lanes, most);
+    memcpy(bits, lanes, sizeof bits);
+    memcpy(&limit_bits, &limit, sizeof limit_bits);
+    for (size_t n = 0; n < vec_lanes; n++)
+        if (bits[n] >= limit_bits) return false;
+    return true;
+}
+
+/* Whether a row of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
+ * that lies in its rows, dropped columns, too. */
+static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
+                                  size_t unit_row) {
+    size_t step = p->across * p->tile, first = unit_row * step, last = packed_min(first + step, p->conv_height);
+    vec most = vec_zero();
+    for (size_t c = 0; c < s->channels; c++)
+        most = winograd_magnitude(input + (c * s->height + first) * s->width, (last + 1 - first) * s->width, most);
+    return !winograd_is_below(most, limit);
+}
+
+/* Whether some output of row `row` of tiles does. */
+static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
+                                  size_t row) {
+    size_t first = row * p->tile, last = packed_min(first + p->tile, p->conv_height);
+    vec most = vec_zero();
+    for (size_t c = 0; c < s->channels; c++)
+        for (size_t i = first; i <= last; i++)
+            most = winograd_magnitude(input + (c * s->height + i) * s->width, p->conv_width + 1, most);
+    return !winograd_is_below(most, limit);
+}
+
+/* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
+ * 0. */
+static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t lanes, float *m) {
+    for (size_t slot = 0; slot < b->slots; slot++)
+        for (size_t lane = 0; lane < lanes && b->rows[slot] == 0; lane++)
+            m[slot * p->m_slot + (p->side + 1) * product_lanes + lane] = -INFINITY;
+}
+
+/* Takes in a row of convolution outputs with the pixels that are there: those of the other rows of their windows. */
+static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
+    const convpool_shape *s = job->shape;
+    convpool_shape row = *s;
+    row.pool = row.relu = false;
+    row.out_height = s->height - 1;
+    row.out_width = s->width - 1;
+    float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
+    const float *weights = packed + packed_bias(s, direct_blocks);
+    for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
+        direct_block b;
+        count = packed_min(direct_slots_of_block(&row), 2 * s->out_width - column);
+        direct_make_block(&row, conv_row * row.out_width + column, count, &b);
+        direct_gather(&row, &b, job->input, gathered);
+        for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
+            lanes = packed_block(s, direct_blocks, o);
+            product p = {.inputs = gathered,
+                         .weights = weights + o * s->channels * 4,
+                         .sums = sums,
+                         .depth = s->channels * 4,
+                         .positions = 1,
+                         .input_pitch = direct_pitch(&row),
+                         .sum_slot = lanes};
+            product_run(&p, count, lanes / vec_lanes);
+            for (size_t lane = 0; lane < lanes && o + lane < s->out_channels; lane++)
+                for (size_t i = 0; i < count / 2; i++) {
+                    float *y =
+                        job->output + ((o + lane) * s->out_height + conv_row / 2) * s->out_width + column / 2 + i;
+                    vec left = vec_load_part(sums + 2 * i * lanes + lane, 1);
+                    vec right = vec_load_part(sums + (2 * i + 1) * lanes + lane, 1);
+                    vec bias = vec_load_part(packed + o + lane, 1), old = vec_load_part(y, 1);
+                    vec both = finish(vec_max4(left, left, right, right), bias, s->relu);
+                    vec_store_part(y, vec_max4(old, old, both, both), 1);
+                }
+        }
+    }
+}
+
+#endif
