@@ -77,9 +77,9 @@ def spills(loop, code):
 
 
 def label(name, loop):
-    """What a loop is: a direct_block_N() has one with pooling, which reads three rows of planes, and one without, which
+    """What a loop is: a pixel_direct_block_N() has one with pooling, which reads three rows of planes, and one without, which
     reads two. Each row has a pointer that a pass moves on."""
-    if not name.startswith("direct_block_"):
+    if not name.startswith("pixel_direct_block_"):
         return name
     moved = sum(bool(re.match(r"add (x\d+), \1, x", re.sub(r"\s+", " ", instruction))) for instruction in loop)
     return name + {3: ", pooled", 2: ", not pooled"}[moved]
@@ -130,22 +130,25 @@ def main():
     vocabulary = open("kernels/vector_neon.h", encoding="ascii").read()
     vecs, rows, rows_long = (int(re.search(r"define %s (\d+)" % name, vocabulary)[1])
                              for name in ("VEC_BLOCK_VECS", "VEC_BLOCK_ROWS", "VEC_BLOCK_ROWS_LONG"))
-    panel, panel_long = ("winograd_panel_%d_%d" % (n, vecs) for n in (rows, rows_long))
+    panel, panel_long = ("pixel_winograd_panel_%d_%d" % (n, vecs) for n in (rows, rows_long))
+    sums, block = (int(re.search(r"%s = (\d+)" % name, vocabulary)[1]) for name in ("tune_sums", "tune_vecs"))
+    product = "product_%d_%d" % (sums // block, block)
 
     loops, spilled = {}, {}
     for name, code in functions(listing):
-        if re.match(r"direct_block_|winograd_panel_|winograd_fuse_\d", name):
+        if re.match(r"pixel_direct_block_|pixel_winograd_panel_|pixel_winograd_fuse_\d|product_\d+_\d", name):
             found = list(inner_loops(code))
-            assert found, "no inner loop in " + name
+            # There are groups of slots that are more than a vocabulary's.
+            assert found or name.startswith("product_"), "no inner loop in " + name
             for n, loop in enumerate(found):
                 key = label(name, loop)
                 if key in loops:  # GCC made several of it
                     key += ", %d" % (n + 1)
                 loops[key] = loop
                 spilled[key] = spills(loop, code)
-    direct = max(name for name in loops if re.fullmatch(r"direct_block_\d, pooled", name))
-    fuse = max(name for name in loops if re.fullmatch(r"winograd_fuse_\d", name))
-    whole = [direct, direct.replace("pooled", "not pooled"), fuse, panel, panel_long]
+    direct = max(name for name in loops if re.fullmatch(r"pixel_direct_block_\d, pooled", name))
+    fuse = max(name for name in loops if re.fullmatch(r"pixel_winograd_fuse_\d", name))
+    whole = [direct, direct.replace("pooled", "not pooled"), fuse, panel, panel_long, product]
     shown = list(loops) if "--all" in sys.argv else whole
 
     print("Modelled by %s, compiled by %s; nothing here was measured." % (

@@ -6,8 +6,12 @@
 
 #include "direct.h"
 #include "pixels/direct.h"
+#if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
 #include "pixels/winograd.h"
 #include "winograd/run.h"
+#endif
+
+_Static_assert(tune_fill_22 > 0 && tune_fill_22 <= 100 && tune_fill_32 > 0 && tune_fill_32 <= 100, "percent");
 
 /* Whether lanes are better run over pixels than over output channels, of which each has to be copied, or transposed:
  * where there are more than a few tiles, and they keep lanes nearly as busy, or busier. `step` are the lanes that units
@@ -51,6 +55,7 @@ VEC_INLINE double algorithm_cost(const convpool_shape *s, double tiles, double p
                            : CHANNELS##_error_bound(s TILE, packed, max_abs_input); \
     }
 
+#if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
     size_t pixels = s->out_height * s->out_width;
     if (s->channels < 8 || (vec_lanes == 1 && s->channels < 16)) return true;
@@ -76,6 +81,8 @@ static double direct_cost(const convpool_shape *s) {
         VEC_FUSED ? (algorithm_rates){4, 4.3, {1.9, 1.9}, 1.7} : (algorithm_rates){4, 5.9, {1.6, 1.6}, 1.4};
     return algorithm_cost(s, (double)(s->out_height * s->out_width * (s->pool ? 4 : 1)), 4, rates);
 }
+
+#endif
 
 #define DIRECT_KERNEL(isa) \
     { \

@@ -18,8 +18,10 @@ enum {
     product_vecs_most = 4,   /* vectors of channels of a block */
     product_lanes = tune_vecs * vec_lanes,
 };
-_Static_assert(tune_vecs >= 1 && tune_vecs <= (int)product_vecs_most, "there are groups of these");
-_Static_assert(tune_sums >= 2 * tune_vecs && tune_sums <= VEC_REGISTERS, "sums stay in registers");
+_Static_assert(tune_vecs >= 1 && (int)tune_vecs <= (int)product_vecs_most, "there are groups of these");
+_Static_assert(tune_sums >= 2 * tune_vecs && (int)tune_sums <= VEC_REGISTERS, "sums stay in registers");
+_Static_assert(tune_least_sums >= 1 && (int)tune_least_sums <= (int)tune_sums, "some groups have so many");
+_Static_assert(tune_hold == 0 || tune_hold == 1, "weights are held or not");
 
 typedef struct product {
     const float *inputs, *weights;

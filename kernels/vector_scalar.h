@@ -10,18 +10,6 @@
 typedef float vec;
 enum { vec_lanes = 1 };
 #define VEC_FUSED 0
-enum {
-    tune_hold = 1,
-    tune_least_sums = 6,
-    tune_sums = 12,
-    tune_vecs = 2,
-    tune_slots = 24,
-    tune_slots_short = 24,
-    tune_short = 24,
-    tune_fill_22 = 80,
-    tune_fill_32 = 80,
-    tune_long = 1 << 30
-};
 #ifdef __i386__
 #define VEC_REGISTERS 8
 #define VEC_BLOCK_VECS 2
@@ -35,6 +23,18 @@ enum {
 #define VEC_BLOCK_SLOTS_LONG 16
 #define VEC_FUSE_CHANNELS 8
 #define VEC_WEIGHT_COPIES 1
+enum {
+    tune_hold = 1,
+    tune_least_sums = VEC_REGISTERS >= 16 ? 6 : 2,
+    tune_sums = VEC_REGISTERS >= 16 ? 12 : 4,
+    tune_vecs = 2,
+    tune_slots = 24,
+    tune_slots_short = 24,
+    tune_short = 24,
+    tune_fill_22 = 80,
+    tune_fill_32 = 80,
+    tune_long = 1 << 30
+};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }

@@ -9,18 +9,6 @@
 typedef __m128 vec;
 enum { vec_lanes = 4 };
 #define VEC_FUSED 0
-enum {
-    tune_hold = 0,
-    tune_least_sums = 6,
-    tune_sums = 12,
-    tune_vecs = 4,
-    tune_slots = 24,
-    tune_slots_short = 24,
-    tune_short = 24,
-    tune_fill_22 = 60,
-    tune_fill_32 = 60,
-    tune_long = 1 << 30
-};
 #ifdef __x86_64__
 #define VEC_REGISTERS 16
 #define VEC_BLOCK_VECS 6
@@ -34,6 +22,18 @@ enum {
 #define VEC_BLOCK_SLOTS_LONG 24
 #define VEC_FUSE_CHANNELS 8
 #define VEC_WEIGHT_COPIES vec_lanes
+enum {
+    tune_hold = 0,
+    tune_least_sums = VEC_REGISTERS >= 16 ? 6 : 2,
+    tune_sums = VEC_REGISTERS >= 16 ? 12 : 4,
+    tune_vecs = VEC_REGISTERS >= 16 ? 4 : 2,
+    tune_slots = 24,
+    tune_slots_short = 24,
+    tune_short = 24,
+    tune_fill_22 = 60,
+    tune_fill_32 = 60,
+    tune_long = 1 << 30
+};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }

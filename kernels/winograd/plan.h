@@ -12,11 +12,13 @@ enum {
     winograd_kept = 256 * 1024,  /* bytes of products that are kept at a time, where transformed inputs are many */
     winograd_many = 192 * 1024,  /* bytes of these */
 };
-_Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
-                   tune_slots_short <= tune_slots,
-               "and so is one of short sums");
 _Static_assert(tune_slots > 0 && tune_slots % 4 == 0 && tune_slots % (int)vec_lanes == 0,
                "a block is whole units of four tiles, and whole vectors");
+_Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
+                   (int)tune_slots_short <= (int)tune_slots,
+               "and so is one of short sums");
+_Static_assert(tune_slots <= 64 && tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
+               "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX");
 
 /* A unit is the tile or tiles whose outputs are a square of whole output pixels. Units are numbered row by row through
  * the image; a block is some of them, in order. Rows of tiles lie on a grid from row 0 on; of their columns the last
