@@ -618,10 +618,8 @@ static void add_problem(const char *shape) {
     problem *p = calloc(1, sizeof *p), **last = &options.problems;
     if (p == NULL) fail("out of memory", "");
     p->shape = shape;
-    if (!parse_layer(shape, &p->spec)) fail("not a layer in the form CxHxW:O: ", shape);
-    if (p->spec.in_channels == 0 || p->spec.out_channels == 0 || p->spec.in_height < 3 || p->spec.in_width < 3 ||
-        !fits(&p->spec))
-        fail("not a layer that can be run: ", shape);
+    if (!parse_layer(shape, &p->spec)) fail("not a layer in the form CxHxW:O[:none]: ", shape);
+    if (!fits(&p->spec)) fail("not a layer that can be run: ", shape);
     p->e = extents_of(&p->spec);
     while (*last != NULL)
         last = &(*last)->next;
@@ -629,13 +627,13 @@ static void add_problem(const char *shape) {
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O]... [--json FILE] [--min-time MS]\n"
+    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O[:none]]... [--json FILE] [--min-time MS]\n"
     "                      [--denormal] [--peers | --threads N]\n"
     "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), on one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct); else what\n"
     "                    CONVPOOL_KERNEL in the environment names, if anything\n"
     "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
-    "                    C input channels, H x W input, O output channels\n"
+    "                    C input channels, H x W input, O output channels; with :none not pooled\n"
     "  --json FILE       write the results to FILE as well\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
     "  --denormal        inputs and results that are denormal numbers, in place of ordinary ones\n"

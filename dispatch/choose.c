@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which kernel runs: names, the choice. */
+/* Which kernel runs: names, what kernels cost, the choice. */
 #include "dispatch.h"
 
 #include "convpool_kernels.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
@@ -11,6 +11,17 @@ CONVPOOL_ISAS(DECLARE)
 
 #define LIST(isa) &convpool_isa_##isa,
 const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
+
+/* What an algorithm is expected to take for a shape. */
+static double cost(const convpool_cost *of_tile, const convpool_shape *s) {
+    size_t stride = s->pool ? 2 : 1, tile = of_tile->tile;
+    size_t across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
+    double rows = (double)((stride * s->out_height + tile - 1) / tile);
+    double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
+    double in = (double)s->channels, out = (double)s->out_channels, positions = (double)((tile + 1) * (tile + 1));
+    double each = of_tile->pair * in * out + of_tile->input * in + of_tile->output[s->pool] * out;
+    return rows * columns * each + of_tile->weight * positions * in * out;
+}
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */
 static const char *match(const char *wanted, const convpool_isa *isa, const convpool_kernel *kernel) {
@@ -33,7 +44,7 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
-            double expected = shape == NULL ? 0 : kernel->cost(shape);
+            double expected = shape == NULL ? 0 : cost(&kernel->cost, shape);
             if (status == CONVPOOL_OK && expected > least) continue;
             *choice = (convpool_choice){*isa, kernel};
             least = expected;

@@ -22,18 +22,8 @@ VEC_INLINE bool pixels_fill(const convpool_shape *s, size_t tiles, size_t units,
     return vec_lanes == 1 || (tiles > 12 && pixels >= percent / 100.0 * channels);
 }
 
-/* What an algorithm is expected to take: for each tile of outputs and each pair of an input and an output channel, each
- * input channel, and each output channel, without and with pooling; and for each packed weight, which is read from
- * beyond the nearest cache. Fitted to measured times of some 190 layers on the ISAs of the family; a direct
- * multiplication is 1. */
-typedef struct algorithm_rates {
-    double pair, input, output[2], weight;
-} algorithm_rates;
-
-VEC_INLINE double algorithm_cost(const convpool_shape *s, double tiles, double positions, algorithm_rates r) {
-    double in = (double)s->channels, out = (double)s->out_channels;
-    return tiles * (r.pair * in * out + r.input * in + r.output[s->pool] * out) + r.weight * positions * in * out;
-}
+/* Costs were fitted to measured times of some 270 layers on the ISAs of each family. */
+#define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
 /* The functions of a kernel but run(). TILE is empty, or what WITH_TILE() gives. */
 #define WITH_TILE(tile) , tile
@@ -75,19 +65,14 @@ static void direct_kernel_run(const convpool_job *job) {
     else
         direct_run(job);
 }
-
-static double direct_cost(const convpool_shape *s) {
-    const algorithm_rates rates =
-        VEC_FUSED ? (algorithm_rates){4, 4.3, {1.9, 1.9}, 1.7} : (algorithm_rates){4, 5.9, {1.6, 1.6}, 1.4};
-    return algorithm_cost(s, (double)(s->out_height * s->out_width * (s->pool ? 4 : 1)), 4, rates);
-}
-
 #endif
 
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", direct_cost, direct_kernel_packed_size, direct_kernel_pack, \
-            direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, direct_kernel_run \
+        isa "-direct", "direct", \
+            {1, 4, OF_FAMILY(9.8, 10.8), {OF_FAMILY(1.5, 1.7), OF_FAMILY(1.5, 1.7)}, OF_FAMILY(2.3, 0.8)}, \
+            direct_kernel_packed_size, direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, \
+            direct_kernel_error_bound, direct_kernel_run \
     }
 
 VEC_INLINE bool winograd_is_by_pixel(const convpool_shape *s, size_t tile) {
@@ -101,23 +86,10 @@ VEC_INLINE bool winograd_is_by_pixel(const convpool_shape *s, size_t tile) {
            pixels_fill(s, s->pool ? 4 * units : units, units, vec_lanes, s->channels <= 8 ? 130 : tune_fill_32);
 }
 
-VEC_INLINE double winograd_cost(const convpool_shape *s, size_t tile) {
-    const algorithm_rates rates[2][2] = {
-        /* of both families */
-        {{8.7, 81, {22, 6.3}, 1.4}, {16.6, 59, {76, 78}, 1.4}},
-        {{11.5, 69, {80, 10.6}, 1.7}, {21.6, 79, {100, 70}, 1.7}},
-    };
-    size_t stride = s->pool ? 2 : 1, across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
-    double rows = (double)((stride * s->out_height + tile - 1) / tile);
-    double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
-    return algorithm_cost(s, rows * columns, (double)((tile + 1) * (tile + 1)), rates[VEC_FUSED][tile - 2]);
-}
-
 #define WINOGRAD_ALGORITHM(tile) \
     static bool winograd_is_by_pixel_##tile(const convpool_shape *s) { return winograd_is_by_pixel(s, tile); } \
     ALGORITHM(winograd_##tile, winograd_is_by_pixel_##tile, winograd, pixel_winograd, WITH_TILE(tile)) \
     static size_t winograd_##tile##_row_step(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
-    static double winograd_##tile##_cost(const convpool_shape *s) { return winograd_cost(s, tile); } \
     static void winograd_##tile##_kernel_run(const convpool_job *job) { \
         if (winograd_is_by_pixel_##tile(job->shape)) \
             pixel_winograd_run_layer(job, tile); \
@@ -131,9 +103,13 @@ WINOGRAD_ALGORITHM(2)
 WINOGRAD_ALGORITHM(3)
 #endif
 
+#define WINOGRAD_COST_2 \
+    { 2, OF_FAMILY(9.6, 8.9), OF_FAMILY(110, 86), {OF_FAMILY(23, 28), OF_FAMILY(11.5, 11)}, OF_FAMILY(2.3, 0.8) }
+#define WINOGRAD_COST_3 \
+    { 3, OF_FAMILY(15.2, 17.1), OF_FAMILY(104, 174), {OF_FAMILY(163, 50), OF_FAMILY(162, 46)}, OF_FAMILY(2.3, 0.8) }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", winograd_##tile##_cost, winograd_##tile##_kernel_packed_size, \
+        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_kernel_packed_size, \
             winograd_##tile##_kernel_pack, winograd_##tile##_kernel_scratch_size, winograd_##tile##_row_step, \
             winograd_##tile##_kernel_error_bound, winograd_##tile##_kernel_run \
     }

@@ -34,7 +34,8 @@ static const packed_blocks direct_blocks = {product_lanes, vec_lanes};
 
 static inline size_t direct_slots_of_block(const convpool_shape *s) {
     size_t fit = direct_gathered / sizeof(float) / 4 / s->channels / 4 * 4;
-    return fit < direct_few_slots ? direct_few_slots : packed_min(fit, direct_slots);
+    size_t all = packed_round_up(s->out_height * s->out_width * (s->pool ? 4 : 1), 4);
+    return packed_min(all, fit < direct_few_slots ? direct_few_slots : packed_min(fit, direct_slots));
 }
 
 static size_t direct_packed_size(const convpool_shape *s) { return packed_size(s, direct_blocks); }
@@ -56,6 +57,15 @@ static size_t direct_gathered_floats(const convpool_shape *s) { /* a vector may 
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * product_lanes;
     return (direct_gathered_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+}
+
+/* The layer without pooling and ReLU: its pixels are the convolution's outputs. */
+static inline convpool_shape direct_unpooled(const convpool_shape *s) {
+    convpool_shape u = *s;
+    u.pool = u.relu = false;
+    u.out_height = s->height - 1;
+    u.out_width = s->width - 1;
+    return u;
 }
 
 static float *direct_align(void *scratch) {

@@ -38,6 +38,16 @@ enum {
     CONVPOOL_NEEDS_END /* above the last bit, which may not be bit 31 */
 };
 
+/* What an algorithm is expected to take, in direct multiplications: of each tile of tile x tile convolution outputs,
+ * for each pair of an input and an output channel, each input channel, and each output channel, without and with
+ * pooling; and for each packed weight, which is read from beyond the nearest cache. By one rule for all ISAs of a
+ * family, so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run
+ * the kernel. */
+typedef struct convpool_cost {
+    size_t tile;
+    double pair, input, output[2], weight;
+} convpool_cost;
+
 /* One call: the whole input and output are given, output rows [first_row, first_row + row_count) are computed. */
 typedef struct convpool_job {
     const convpool_shape *shape;
@@ -52,10 +62,7 @@ typedef struct convpool_job {
 typedef struct convpool_kernel {
     const char *name;      /* "avx2-direct" */
     const char *algorithm; /* "direct" */
-
-    /* What this is expected to take, in no particular unit: by one rule for all ISAs of a family, so that they choose
-     * the same algorithm and their results agree. */
-    double (*cost)(const convpool_shape *shape);
+    convpool_cost cost;
 
     /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
      * bias may be NULL for none. */

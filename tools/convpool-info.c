@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: convpool-info [--json] [--bits] [CxHxW:O]...\n"
+    "usage: convpool-info [--json] [--bits] [CxHxW:O[:none]]...\n"
     "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
     "what CONVPOOL_KERNEL says, and the kernel that each layer given would get\n"
     "(C input channels, H x W input, O output channels; with pooling and ReLU).\n"
@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
             fputs(usage, stdout);
             return EXIT_SUCCESS;
         } else if (!parse_layer(argv[i], &spec)) {
-            fprintf(stderr, "convpool-info: '%s' is not a layer in the form CxHxW:O\n%s", argv[i], usage);
+            fprintf(stderr, "convpool-info: '%s' is not a layer in the form CxHxW:O[:none]\n%s", argv[i], usage);
             return 2;
         }
     }

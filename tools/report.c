@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool parse_extent(const char **text, char end, size_t *extent) {
     char *after;
@@ -18,8 +19,12 @@ static bool parse_extent(const char **text, char end, size_t *extent) {
 }
 
 bool parse_layer(const char *text, convpool_layer_spec *spec) {
+    const char *options = strchr(text, ':');
+    options = options == NULL ? NULL : strchr(options + 1, ':');
+    bool unpooled = options != NULL && strcmp(options, ":none") == 0;
+    spec->pool = unpooled ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2;
     return parse_extent(&text, 'x', &spec->in_channels) && parse_extent(&text, 'x', &spec->in_height) &&
-           parse_extent(&text, ':', &spec->in_width) && parse_extent(&text, 0, &spec->out_channels);
+           parse_extent(&text, ':', &spec->in_width) && parse_extent(&text, unpooled ? ':' : 0, &spec->out_channels);
 }
 
 const char *compiler_name(void) {

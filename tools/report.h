@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* Reads "CxHxW:O", such as "16x25x25:32", into the extents of *spec. */
+/* Reads "CxHxW:O", such as "16x25x25:32", or "CxHxW:O:none", without pooling, into *spec. */
 bool parse_layer(const char *text, convpool_layer_spec *spec);
 
 /* The compiler and its version. */

@@ -46,7 +46,9 @@ VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
-    p.slots = s->channels > tune_short ? winograd_slots : tune_slots_short;
+    size_t all = p.unit_rows * p.unit_columns * p.across * p.across;
+    p.slots = packed_min(s->channels > tune_short ? winograd_slots : tune_slots_short,
+                         packed_round_up(all, vec_lanes > 4 ? vec_lanes : 4));
     p.units = p.slots / (p.across * p.across);
     p.vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
     p.v_position = s->channels * p.slots + winograd_pad;
@@ -121,7 +123,9 @@ VEC_INLINE size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t m = p.chunk * p.slots * p.m_slot, pixels = p.pixels * p.pixels * p.units * product_lanes;
     size_t own = (winograd_v_floats(&p) + m + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
-    size_t direct = direct_scratch_size(s);
+    convpool_shape unpooled = direct_unpooled(s);
+    size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
+    if (row > direct) direct = row;
     return own > direct ? own : direct;
 }
 

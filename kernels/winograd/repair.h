@@ -66,10 +66,7 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
 /* Takes in a row of convolution outputs with the pixels that are there: those of the other rows of their windows. */
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
-    convpool_shape row = *s;
-    row.pool = row.relu = false;
-    row.out_height = s->height - 1;
-    row.out_width = s->width - 1;
+    convpool_shape row = direct_unpooled(s);
     float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
     const float *weights = packed + packed_bias(s, direct_blocks);
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {

@@ -95,8 +95,9 @@ VEC_INLINE size_t winograd_run_units(const winograd_call *a, size_t tile, size_t
     size_t column = 0, seen = row, last_row = p->unit_rows - 1,
            rows_left = p->conv_height - last_row * p->across * tile;
     while (row < end_row) {
-        /* The last row of units, where it hangs over the image, makes blocks of its own. */
-        bool hangs = rows_left < p->across * tile, last = row == last_row;
+        /* The last row of units, where it hangs over the image, makes blocks of its own, if there is more than one
+         * block. */
+        bool hangs = rows_left < p->across * tile && p->unit_rows * p->unit_columns > p->units, last = row == last_row;
         size_t edge = hangs && !last ? packed_min(end_row, last_row) : end_row;
         size_t most = p->slots / p->across / (last && rows_left <= tile ? 1 : p->across);
         size_t left = (edge - row) * p->unit_columns - column, count = packed_min(left, most);
