@@ -70,7 +70,7 @@ static void direct_kernel_run(const convpool_job *job) {
 #define DIRECT_KERNEL(isa) \
     { \
         isa "-direct", "direct", \
-            {1, 4, OF_FAMILY(9.8, 10.8), {OF_FAMILY(1.5, 1.7), OF_FAMILY(1.5, 1.7)}, OF_FAMILY(2.3, 0.8)}, \
+            {1, 4, OF_FAMILY(2.5, 10.8), {OF_FAMILY(1.4, 1.7), OF_FAMILY(1.4, 1.7)}, OF_FAMILY(2, 0.8)}, \
             direct_kernel_packed_size, direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, \
             direct_kernel_error_bound, direct_kernel_run \
     }
@@ -104,9 +104,9 @@ WINOGRAD_ALGORITHM(3)
 #endif
 
 #define WINOGRAD_COST_2 \
-    { 2, OF_FAMILY(9.6, 8.9), OF_FAMILY(110, 86), {OF_FAMILY(23, 28), OF_FAMILY(11.5, 11)}, OF_FAMILY(2.3, 0.8) }
+    { 2, OF_FAMILY(9, 8.9), OF_FAMILY(95, 86), {OF_FAMILY(29, 28), OF_FAMILY(10, 11)}, OF_FAMILY(2, 0.8) }
 #define WINOGRAD_COST_3 \
-    { 3, OF_FAMILY(15.2, 17.1), OF_FAMILY(104, 174), {OF_FAMILY(163, 50), OF_FAMILY(162, 46)}, OF_FAMILY(2.3, 0.8) }
+    { 3, OF_FAMILY(15.2, 17.1), OF_FAMILY(104, 174), {OF_FAMILY(132, 50), OF_FAMILY(114, 46)}, OF_FAMILY(2, 0.8) }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
         isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_kernel_packed_size, \

@@ -38,7 +38,7 @@ typedef struct winograd_plan {
 
 static size_t winograd_blocks(const winograd_plan *p) { return (p->vecs + tune_vecs - 1) / tune_vecs; }
 
-VEC_INLINE winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
+static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     winograd_plan p = {.tile = tile, .side = tile + 1, .positions = (tile + 1) * (tile + 1)};
     p.across = s->pool && tile == 3 ? 2 : 1;
     p.pixels = s->pool && tile == 2 ? 1 : tile;
@@ -68,14 +68,13 @@ static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
-VEC_INLINE size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
+static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t weights = p.positions * s->channels * p.vecs * vec_lanes;
     return (winograd_header + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
-VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias,
-                              void *packed) {
+static void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias, void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
     *to = limit;
     direct_pack(s, weights, bias, to + winograd_header);
@@ -99,7 +98,7 @@ VEC_INLINE void winograd_pack(const convpool_shape *s, size_t tile, const float 
 
 /* Inputs of at least the limit are only in rows that are computed directly: the larger of both bounds where there may
  * be such, and of Winograd's no more than it comes to at the limit. */
-VEC_INLINE double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
+static double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
     const float *header = packed, *direct = header + winograd_header;
     double limit = (double)*header, c = (double)s->channels, tiled = 0, summed = 0;
     if (limit > 0) {
@@ -119,7 +118,7 @@ static size_t winograd_v_floats(const winograd_plan *p) {
     return packed_round_up(p->positions * p->v_position + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
-VEC_INLINE size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
+static size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t m = p.chunk * p.slots * p.m_slot, pixels = p.pixels * p.pixels * p.units * product_lanes;
     size_t own = (winograd_v_floats(&p) + m + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;

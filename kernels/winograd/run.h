@@ -56,7 +56,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
 }
 
 /* A block whose tiles are known, in all output channels. */
-VEC_INLINE void winograd_run_block(const winograd_call *a, size_t tile, winograd_block *b) {
+static void winograd_run_block(const winograd_call *a, size_t tile, winograd_block *b) {
     const convpool_shape *s = a->job->shape;
     const winograd_plan *p = &a->plan;
     for (size_t slot = b->slots; slot % vec_lanes != 0; slot++) { /* whatever does no harm */
@@ -90,7 +90,7 @@ VEC_INLINE void winograd_run_block(const winograd_call *a, size_t tile, winograd
 }
 
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
-VEC_INLINE size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row, size_t end_row) {
+static size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row, size_t end_row) {
     const winograd_plan *p = &a->plan;
     size_t column = 0, seen = row, last_row = p->unit_rows - 1,
            rows_left = p->conv_height - last_row * p->across * tile;
@@ -117,7 +117,7 @@ VEC_INLINE size_t winograd_run_units(const winograd_call *a, size_t tile, size_t
 }
 
 /* A row of units without those rows of its tiles that `large` has a bit of. */
-VEC_INLINE void winograd_run_some(const winograd_call *a, size_t tile, size_t row, unsigned large) {
+static void winograd_run_some(const winograd_call *a, size_t tile, size_t row, unsigned large) {
     const winograd_plan *p = &a->plan;
     for (size_t column = 0; column < p->unit_columns;) {
         winograd_block b;
@@ -143,7 +143,7 @@ static void winograd_run_directly(const winograd_call *a, size_t first, size_t e
 }
 
 /* A row of units with inputs that may be too large: each row of its tiles by itself. */
-VEC_INLINE void winograd_run_suspect(const winograd_call *a, size_t tile, size_t unit_row) {
+static void winograd_run_suspect(const winograd_call *a, size_t tile, size_t unit_row) {
     const convpool_job *job = a->job;
     const winograd_plan *p = &a->plan;
     size_t first = unit_row * p->pixels, middle = first + 1;
@@ -167,7 +167,7 @@ VEC_INLINE void winograd_run_suspect(const winograd_call *a, size_t tile, size_t
         winograd_merge_row(job, a->bias, 2 * middle + (large != 1));
 }
 
-VEC_INLINE void winograd_run_layer(const convpool_job *job, size_t tile) {
+static void winograd_run_layer(const convpool_job *job, size_t tile) {
     const convpool_shape *s = job->shape;
     const float *header = job->packed;
     winograd_call a = {
