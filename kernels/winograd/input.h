@@ -41,13 +41,14 @@ static void winograd_add_tile(const convpool_shape *s, const winograd_plan *p, w
 }
 
 /* Adds the pixels of the last unit: to the run before, if they continue it. */
-static void winograd_add_pixels(const winograd_plan *p, winograd_block *b, size_t row, size_t column, size_t count) {
-    winograd_run *last = &b->runs[b->run_count - 1];
-    if (b->run_count > 0 && last->row == row && last->column + last->count == column)
-        last->count += count;
-    else
-        b->runs[b->run_count++] = (winograd_run){b->units - 1, count, row, column};
-    (void)p;
+static void winograd_add_pixels(winograd_block *b, size_t row, size_t column, size_t count) {
+    winograd_run *last = b->runs + b->run_count; /* one behind it */
+    if (b->run_count > 0 && last[-1].row == row && last[-1].column + last[-1].count == column) {
+        last[-1].count += count;
+    } else {
+        *last = (winograd_run){b->units - 1, count, row, column};
+        b->run_count++;
+    }
 }
 
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
@@ -57,7 +58,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     size_t count = packed_min(p->pixels, s->out_width - column);
     b->unit[b->units].slot = b->slots;
     b->unit[b->units++].rows = packed_min(p->pixels, s->out_height - row);
-    winograd_add_pixels(p, b, row, column, count);
+    winograd_add_pixels(b, row, column, count);
     for (size_t i = 0; i < p->across; i++) {
         size_t conv_row = stride * row + i * p->tile;
         for (size_t j = 0; j < p->across && conv_row < p->conv_height; j++)
