@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "vector.h"
 
+/* A packed bias is not -0, and so no sum with one is: its maximum with +0 is its ReLU. */
 VEC_INLINE vec finish(vec sum, vec bias, bool relu) {
     vec y = vec_add(sum, bias);
     return relu ? vec_max(vec_zero(), y) : y;

@@ -12,6 +12,8 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 VEC_INLINE size_t packed_min(size_t a, size_t b) { return a < b ? a : b; }
 VEC_INLINE size_t packed_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
@@ -40,8 +42,13 @@ VEC_INLINE size_t packed_block(const convpool_shape *s, packed_blocks b, size_t 
 
 static void packed_pack(const convpool_shape *s, packed_blocks b, const float *weights, const float *bias, float *to) {
     size_t channels = packed_channels(s, b), last = s->out_channels - 1, flip = s->flip ? 3 : 0;
-    for (size_t o = 0; o < channels; o++)
-        to[o] = bias == NULL ? 0 : bias[packed_min(o, last)];
+    for (size_t o = 0; o < channels; o++) {
+        /* +0 for -0, by its bits: a signalling NaN is left alone. Then no sum with a bias is -0. */
+        uint32_t bits = 0;
+        if (bias != NULL) memcpy(&bits, &bias[packed_min(o, last)], sizeof bits);
+        if (bits == 0x80000000) bits = 0;
+        memcpy(&to[o], &bits, sizeof bits);
+    }
     to += packed_bias(s, b);
     for (size_t o = 0, lanes; o < channels; o += lanes) {
         lanes = packed_block(s, b, o);

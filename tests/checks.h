@@ -42,6 +42,7 @@
     X(numbers, random_shapes) \
     X(numbers, small_integers_are_exact) \
     X(numbers, wide_range_and_denormals) \
+    X(numbers, sums_that_vanish_below_zero) \
     X(numbers, special_values_in_every_lane) \
     X(numbers, overflow_and_infinite_weights) \
     X(numbers, special_values_among_many_channels) \

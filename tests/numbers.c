@@ -152,6 +152,23 @@ void check_numbers_wide_range_and_denormals(void) {
         }
 }
 
+/* Sums that vanish below zero are -0, which ReLU makes +0, even where the bias is -0, too. */
+void check_numbers_sums_that_vanish_below_zero(void) {
+    static const size_t shapes[][4] = {{1, 5, 5, 1}, {9, 5, 5, 7}, {9, 8, 41, 7}, {64, 9, 9, 33}, {64, 14, 15, 16}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (unsigned mode = 0; mode < 4; mode++) {
+            problem p = problem_new(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], mode);
+            for (size_t k = 0; k < p.e.in; k++)
+                p.input[k] = -0x1p-100f;
+            for (size_t k = 0; k < p.e.weights; k++)
+                p.weights[k] = 0x1p-100f;
+            for (size_t o = 0; o < p.spec.out_channels; o++)
+                p.bias[o] = -0.0f;
+            check_problem(&p, BITS, at_end);
+            problem_free(&p);
+        }
+}
+
 void check_numbers_special_values_in_every_lane(void) {
     const float values[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f, FLT_MAX};
     uint64_t state = test_seed();

@@ -283,6 +283,14 @@ static unsigned pixel_winograd_large_rows(const convpool_shape *s, const pixel_w
     return large;
 }
 
+/* Whether every row of tiles of these rows of units does. */
+static bool pixel_winograd_all_large(const convpool_shape *s, const pixel_winograd_plan *p, const float *input,
+                                     float limit, size_t first_row, size_t end_row) {
+    for (size_t row = first_row * p->across; row < end_row * p->across; row++)
+        if (row * p->tile < p->conv_height && !pixel_winograd_row_is_large(s, p, input, limit, row)) return false;
+    return true;
+}
+
 /* Whether rows of units may have such inputs. That all is well, as it nearly always is, is shown quickly: by the
  * largest magnitude of all that a vector may load of them: in rows and columns that are dropped, too, and one float
  * behind the last row. */
@@ -1021,7 +1029,8 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
     bool suspect = false;
     unsigned large = 0;
     pixel_winograd_block b = {.direct = false};
-    for (size_t first = seen_rows * p.unit_columns; first < end; first += b.units) {
+    size_t start = seen_rows * p.unit_columns;
+    for (size_t first = start; first < end; first += b.units) {
         b.units = pixel_direct_min(p.units, end - first);
         b.tiles = p.across * p.across;
         if (last_differs && first < last_row)
@@ -1035,6 +1044,11 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
         size_t new_rows = (first + b.units - 1) / p.unit_columns + 1;
         b.careful = suspect && column > 0; /* for the row that the block before began */
         if (new_rows > seen_rows) suspect = pixel_winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
+        if (suspect && first == start &&
+            pixel_winograd_all_large(s, &p, input, limit, seen_rows, end / p.unit_columns)) {
+            pixel_direct_run(&(convpool_job){s, pixel_direct_packed, input, output, scratch, first_row, row_count});
+            return;
+        }
         b.careful |= suspect;
         bool by_pixel = p.by_pixel && !b.careful;
         for (size_t unit = 0, units; unit < b.units; unit += units) { /* row by row */

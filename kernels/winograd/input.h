@@ -68,8 +68,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
 
 /* ---- Their inputs ---- */
 
-/* The transformed inputs of a vector of tiles in one channel: to[position * stride]. Down first, then across. The rows
- * in the middle, which the others need, come first: all of them at once would not fit the registers. */
+/* A vector of tiles in one channel. */
 typedef struct winograd_tiles {
     const float *from;
     const size_t *offset; /* of each tile */
@@ -77,6 +76,8 @@ typedef struct winograd_tiles {
     size_t rows; /* that count, the others being 0 */
 } winograd_tiles;
 
+/* Their transformed inputs: to[position * stride]. Down first, then across. The rows
+ * in the middle, which the others need, come first: all of them at once would not fit the registers. */
 VEC_INLINE void winograd_transform(size_t tile, winograd_tiles t, float *to, size_t stride) {
     static const unsigned char orders[2][4] = {{1, 0, 2}, {1, 2, 0, 3}};
     vec d[4][4];

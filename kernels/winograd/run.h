@@ -18,8 +18,8 @@ typedef struct winograd_call {
 /* Writes a block's pixels in `lanes` output channels from o on. */
 static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
     const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels, row_floats = pixels * b->units * product_lanes,
-           plane = s->out_height * s->out_width;
+    size_t pixels = a->plan.pixels, row_floats = pixels * b->units * product_lanes;
+    size_t plane = s->out_height * s->out_width;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
         for (size_t i = 0; i < pixels; i++) {
             size_t row = run->row + i;
@@ -36,7 +36,8 @@ static void winograd_write(const winograd_call *a, const winograd_block *b, size
 /* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
 static void winograd_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
     size_t channels = a->job->shape->channels, positions = a->plan.positions;
-    for (size_t position = 0; position<positions; position += chunk> 1 ? 1 : positions)
+    size_t step = chunk > 1 ? 1 : positions; /* one at a time, their inputs stay in the cache for all blocks */
+    for (size_t position = 0; position < positions; position += step)
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
             size_t weight_position = channels * vecs * vec_lanes;
@@ -45,7 +46,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
                 .weights = a->weights + positions * channels * vector * vec_lanes + position * weight_position,
                 .sums = a->m + i * a->plan.slots * a->plan.m_slot + position * product_lanes,
                 .depth = channels,
-                .positions = chunk > 1 ? 1 : positions,
+                .positions = step,
                 .input_pitch = a->plan.slots,
                 .input_position = a->plan.v_position,
                 .weight_position = weight_position,
@@ -92,8 +93,8 @@ static void winograd_run_block(const winograd_call *a, size_t tile, winograd_blo
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
 static size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row, size_t end_row) {
     const winograd_plan *p = &a->plan;
-    size_t column = 0, seen = row, last_row = p->unit_rows - 1,
-           rows_left = p->conv_height - last_row * p->across * tile;
+    size_t column = 0, seen = row, last_row = p->unit_rows - 1;
+    size_t rows_left = p->conv_height - last_row * p->across * tile;
     while (row < end_row) {
         /* The last row of units, where it hangs over the image, makes blocks of its own, if there is more than one
          * block. */
