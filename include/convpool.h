@@ -187,11 +187,11 @@ CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
  * the largest over o of
  *     k u (|b[o]| + X sum |w[o]|) + k 2^-149 (1 + N X)        k = G R / (1 - R u)
  * where G = 1, R = 4C + 1, N = 4C for direct; G = 9, R = C + 8, N = 9C for winograd22; G = 16, R = C + 8, N = 16C for
- * winograd32. Where weights or bias are so large that these compute everything directly (CONTRIBUTING.md says when), it
+ * winograd32. Where weights or bias are so large that these compute everything directly (doc/numbers.md says when), it
  * is direct's; where X is, so that rows may be, it is the larger of direct's and of theirs for the largest X for which
  * they are not. It is proven, for the worst of inputs (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd
  * ed., section 3.1; Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural
- * Networks, 2018; CONTRIBUTING.md has the derivation); what even data's roundings add up to is often a hundredth of it.
+ * Networks, 2018; doc/numbers.md has the derivation); what even data's roundings add up to is often a hundredth of it.
  * Infinity where a sum may overflow: where some |b[o]| + X sum |w[o]| and the bound together reach the largest float;
  * where weights or bias are not finite; and where R u >= 1, from C = 2^22 on for direct. NaN where layer is NULL, or
  * max_abs_input negative or NaN. Takes one pass over the weights. */

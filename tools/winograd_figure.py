@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Draws doc/winograd.svg, the figure of CONTRIBUTING.md: tools/winograd_figure.py [FILE]"""
+"""Draws doc/winograd.svg, the figure of doc/algorithms.md: tools/winograd_figure.py [FILE]"""
 import os
 import sys
 

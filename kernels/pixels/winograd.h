@@ -2,7 +2,7 @@
 /*
  * The algorithms `winograd22` and `winograd32`: Winograd's minimal filtering F(2x2, 2x2) and F(3x3, 2x2), over the
  * vocabulary of vector.h (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast
- * Algorithms for Convolutional Neural Networks, 2016). CONTRIBUTING.md explains them from the beginning. In one
+ * Algorithms for Convolutional Neural Networks, 2016). doc/algorithms.md explains them from the beginning. In one
  * dimension, of inputs d, a filter g and outputs y:
  *
  *   F(2, 2)   v = d0 - d1, d1, d2 - d1             u = g0, g0 + g1, g1
