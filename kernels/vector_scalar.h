@@ -56,10 +56,11 @@ VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     return c;
 }
 
-/* The comparisons that data decide are in the form of maxss, which compilers know: a branch would often be
- * mispredicted. b is right where it is NaN; that a is NaN is rare, and a branch there costs nothing. */
+/* The comparison that data decide is in the form of maxss, which compilers know: a branch would often be mispredicted.
+ * b is right where it is NaN. That one is NaN is rare, and a branch there costs nothing; and it spares a NaN the
+ * comparison, which would raise an exception. */
 VEC_INLINE vec vec_max(vec a, vec b) { return a > b ? a : b; }
-VEC_INLINE vec vec_max_or_nan(vec a, vec b) { return a != a ? a : vec_max(a, b); }
+VEC_INLINE vec vec_max_or_nan(vec a, vec b) { return a != a ? a : b != b ? b : vec_max(a, b); }
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
     return vec_max_or_nan(vec_max_or_nan(a, b), vec_max_or_nan(c, d));
 }
