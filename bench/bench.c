@@ -710,6 +710,8 @@ static void parse_options(int argc, char **argv) {
         }
     }
     if (options.peers && options.threads > 0) fail("--peers and --threads do not go together", "");
+    for (const problem *p = options.problems; p != NULL; p = p->next)
+        if (options.peers && p->spec.pool == CONVPOOL_POOL_NONE) fail("--peers takes pooled layers alone: ", p->shape);
     if (optind < argc) {
         fputs(usage, stderr);
         exit(2);

@@ -2,8 +2,9 @@
 """How good the automatic choice is: bench/choice [--assert] [--isa NAME]... [LAYER]...
 
 Times every kernel of each instruction set on layers as small networks have them, and prints what the chosen one takes
-over what the fastest takes, of their least times: the geometric mean, and the layers where that is most. With --assert it fails where the mean
-is above 1.02 or a layer above 1.10 with AVX2, 1.15 elsewhere: a check by hand, on a quiet machine.
+over what the fastest takes, of their least times: the geometric mean, and the layers where that is most. With --assert
+it fails where the mean is above 1.02 or a layer above 1.10 with AVX2, 1.15 elsewhere: a check by hand, on a quiet
+machine.
 """
 import argparse
 import json

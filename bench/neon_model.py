@@ -77,8 +77,8 @@ def spills(loop, code):
 
 
 def label(name, loop):
-    """What a loop is: a pixel_direct_block_N() has one with pooling, which reads three rows of planes, and one without, which
-    reads two. Each row has a pointer that a pass moves on."""
+    """What a loop is: a pixel_direct_block_N() has one with pooling, which reads three rows of planes, and one without,
+    which reads two. Each row has a pointer that a pass moves on."""
     if not name.startswith("pixel_direct_block_"):
         return name
     moved = sum(bool(re.match(r"add (x\d+), \1, x", re.sub(r"\s+", " ", instruction))) for instruction in loop)

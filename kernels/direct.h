@@ -12,7 +12,7 @@
  * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes: row by
  * row of pixels, the upper convolution row of these, then the lower. What slot and filter position meet in the input is
  * gathered, [c][u][v][slot], and the rest is a matrix product. Where there are few input channels lanes run over pixels
- * instead (pixels.h).
+ * instead (pixels/direct.h).
  */
 #ifndef CONVPOOL_DIRECT_H
 #define CONVPOOL_DIRECT_H
@@ -27,7 +27,6 @@ enum {
     direct_slots = 96,           /* of a block, at most */
     direct_few_slots = 24,       /* and at least, however many input channels there are */
     direct_gathered = 24 * 1024, /* bytes of gathered inputs, else */
-    direct_header = CONVPOOL_ALIGNMENT / sizeof(float),
 };
 
 static const packed_blocks direct_blocks = {product_lanes, vec_lanes};
@@ -45,8 +44,7 @@ static void direct_pack(const convpool_shape *s, const float *weights, const flo
 }
 
 static double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
-    double n = 4 * (double)s->channels;
-    return packed_bound(s, direct_blocks, packed, max_abs_input, 1, n + 1, n);
+    return packed_direct_bound(s, direct_blocks, packed, max_abs_input);
 }
 
 /* Scratch: gathered inputs, and behind them a block's sums. */
@@ -57,15 +55,6 @@ static size_t direct_gathered_floats(const convpool_shape *s) { /* a vector may 
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * product_lanes;
     return (direct_gathered_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
-}
-
-/* The layer without pooling and ReLU: its pixels are the convolution's outputs. */
-static inline convpool_shape direct_unpooled(const convpool_shape *s) {
-    convpool_shape u = *s;
-    u.pool = u.relu = false;
-    u.out_height = s->height - 1;
-    u.out_width = s->width - 1;
-    return u;
 }
 
 static float *direct_align(void *scratch) {
@@ -79,15 +68,14 @@ typedef struct direct_piece {
 } direct_piece;
 
 typedef struct direct_block {
-    size_t first, pixels; /* in the output plane */
-    size_t slots;
+    size_t slots, piece_count;
     direct_piece pieces[direct_slots]; /* pooled, by turns upper ones and their lower ones */
-    size_t piece_count;
 } direct_block;
 
+/* Makes the block of so many pixels of the output plane. */
 static void direct_make_block(const convpool_shape *s, size_t first, size_t pixels, direct_block *b) {
     size_t row = first / s->out_width, column = first % s->out_width, stride = s->pool ? 2 : 1;
-    *b = (direct_block){.first = first, .pixels = pixels};
+    b->slots = b->piece_count = 0;
     for (size_t left = pixels, n; left > 0; left -= n, row++, column = 0) {
         n = packed_min(left, s->out_width - column);
         for (size_t i = 0; i < stride; i++) {
@@ -113,6 +101,21 @@ static void direct_gather(const convpool_shape *s, const direct_block *b, const 
         }
 }
 
+/* A block's sums, [slot][channel], in the output channels from o on that are computed together: how many these are. */
+static size_t direct_sum(const convpool_shape *s, const direct_block *b, const float *gathered, const float *packed,
+                         size_t o, float *sums) {
+    size_t lanes = packed_block(s, direct_blocks, o);
+    product p = {.inputs = gathered,
+                 .weights = packed + packed_bias(s, direct_blocks) + o * s->channels * 4,
+                 .sums = sums,
+                 .depth = s->channels * 4,
+                 .positions = 1,
+                 .input_pitch = direct_pitch(s),
+                 .sum_slot = lanes};
+    product_run(&p, b->slots, lanes / vec_lanes);
+    return lanes;
+}
+
 /* Turns a block's sums, [slot][channel], into its pixels, in the same place. */
 static void direct_finish(const convpool_shape *s, const direct_block *b, const float *bias, size_t lanes,
                           float *sums) {
@@ -136,28 +139,21 @@ static void direct_finish(const convpool_shape *s, const direct_block *b, const 
 
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    const float *bias = job->packed, *all_weights = bias + packed_bias(s, direct_blocks);
+    const float *packed = job->packed;
     float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(s);
     size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
     size_t most = direct_slots_of_block(s) / (s->pool ? 4 : 1), plane = s->out_height * s->out_width;
-    for (; first < end; first += most) {
+    for (size_t pixels; first < end; first += pixels) {
         direct_block b;
-        direct_make_block(s, first, packed_min(most, end - first), &b);
+        pixels = packed_min(most, end - first);
+        direct_make_block(s, first, pixels, &b);
         direct_gather(s, &b, job->input, gathered);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-            lanes = packed_block(s, direct_blocks, o);
-            product p = {.inputs = gathered,
-                         .weights = all_weights + o * s->channels * 4,
-                         .sums = sums,
-                         .depth = s->channels * 4,
-                         .positions = 1,
-                         .input_pitch = direct_pitch(s),
-                         .sum_slot = lanes};
-            product_run(&p, b.slots, lanes / vec_lanes);
-            direct_finish(s, &b, bias + o, lanes, sums);
+            lanes = direct_sum(s, &b, gathered, packed, o, sums);
+            direct_finish(s, &b, packed + o, lanes, sums);
             finish_write(&(finish_pixels){.from = sums,
                                           .pitch = lanes,
-                                          .count = b.pixels,
+                                          .count = pixels,
                                           .channels = packed_min(lanes, s->out_channels - o),
                                           .to = job->output + o * plane + first,
                                           .plane = plane});

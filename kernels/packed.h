@@ -81,4 +81,36 @@ static double packed_bound(const convpool_shape *s, packed_blocks b, const float
     return largest;
 }
 
+/* The bound on the errors of `direct` (direct.h). */
+static double packed_direct_bound(const convpool_shape *s, packed_blocks b, const float *packed, double x) {
+    double n = 4 * (double)s->channels;
+    return packed_bound(s, b, packed, x, 1, n + 1, n);
+}
+
+/* Before what Winograd's algorithms pack: the limit that convpool_winograd_limit() gives. What `direct` packs follows.
+ */
+enum { packed_limit = CONVPOOL_ALIGNMENT / sizeof(float) };
+
+/* The bound on their errors. Inputs of at least the limit are only in rows that are computed directly: the larger of
+ * both bounds where there may be such, and of Winograd's no more than it comes to at the limit. */
+static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, size_t tile, const float *packed,
+                                           double x) {
+    double limit = (double)*packed, c = (double)s->channels, tiled = 0, summed = 0;
+    if (limit > 0) {
+        double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
+        tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit, growth, c + 8, positions * c);
+    }
+    if (!(x < limit)) summed = packed_direct_bound(s, b, packed + packed_limit, x);
+    return tiled > summed ? tiled : summed;
+}
+
+/* The layer without pooling and ReLU: its pixels are the convolution's outputs. */
+static inline convpool_shape packed_unpooled(const convpool_shape *s) {
+    convpool_shape u = *s;
+    u.pool = u.relu = false;
+    u.out_height = s->height - 1;
+    u.out_width = s->width - 1;
+    return u;
+}
+
 #endif

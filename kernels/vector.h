@@ -15,18 +15,27 @@
  *                               into outputs in registers
  *   VEC_WEIGHT_COPIES           a macro: vec_lanes where weights are best packed in all lanes of a vector, as a splat
  *                               takes a shuffle that keeps multiplications waiting; else 1
- *   tune_...                    constants, as measured best where lanes run over output channels; the pixels' are above
- *     _sums, _least_sums        vectors of sums that a group of slots has at most, and that hide how long an addition
- * takes _vecs                     vectors of output channels that are computed together _hold whether their weights are
- * held in registers for all slots of a group _slots, _slots_short      tiles of a block, where there are more than
- * _short input channels, and where not _fill_22, _fill_32        how busy, in percent, lanes over pixels must be, of
- * what lanes over channels would be, for `winograd22` and `winograd32` to run them over pixels _long input channels
- * from which on `winograd32` never does vec_zero()                  +0 in every lane vec_end()                   what a
- * function that others call ends with: leaves no register in a state that would slow down code of other instruction
- * sets vec_splat(p)                *p in every lane vec_splat_of_4(p, k)        p[k] in every lane, k a constant below
- * 4; may read p[0 .. 4) vec_load(p)                 p[0 .. lanes) vec_load_aligned(p)         the same, p aligned to
- * the vector's size vec_load_part(p, n)         p[0 .. n) and +0 in the lanes above, 0 <= n <= lanes; reads nothing
- * more vec_store(p, a)             p[0 .. lanes) = a vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
+ *   tune_...                    constants, as measured best where lanes run over output channels:
+ *     tune_sums                 vectors of sums of a group of slots, at most
+ *     tune_least_sums           and how many hide what an addition takes
+ *     tune_vecs                 vectors of output channels that are computed together
+ *     tune_hold                 whether their weights stay in registers for all slots of a group
+ *     tune_slots, tune_slots_short
+ *                               tiles of a block, where there are more than tune_short input channels, and where not
+ *     tune_fill_22, tune_fill_32
+ *                               how busy, in percent of what lanes over channels would be, lanes over pixels must be
+ *                               for `winograd22` and `winograd32` to have them
+ *     tune_long                 input channels from which on `winograd32` never has them
+ *   vec_zero()                  +0 in every lane
+ *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
+ *                               slow down code of other instruction sets
+ *   vec_splat(p)                *p in every lane
+ *   vec_splat_of_4(p, k)        p[k] in every lane, k a constant below 4; may read p[0 .. 4)
+ *   vec_load(p)                 p[0 .. lanes)
+ *   vec_load_aligned(p)         the same, p aligned to the vector's size
+ *   vec_load_part(p, n)         p[0 .. n) and +0 in the lanes above, 0 <= n <= lanes; reads nothing more
+ *   vec_store(p, a)             p[0 .. lanes) = a
+ *   vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
  *   vec_add(a, b)               a + b
  *   vec_sub(a, b)               a - b
  *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two,
@@ -45,7 +54,6 @@
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
  *                               every lane n what is at offsets[n] + k
- *   vec_load_4(p, offsets, to)  to[k] has in every lane n what is at p[offsets[n] + k], k from 0 to 3
  *   vec_store_4(p, plane, a, n) p[plane * lane + k] = that lane of a[k], k from 0 to n - 1, 1 <= n <= 4; changes a
  *   vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a and b by turns
  *   vec_store_3(p, offsets, a, b, c)

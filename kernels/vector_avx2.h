@@ -110,8 +110,7 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
 }
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
-    vec low = _mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0]));
-    return _mm256_blend_ps(low, _mm256_broadcast_ps((const __m128 *)(p + offsets[4])), 0xf0);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0])), _mm_loadu_ps(p + offsets[4]), 1);
 }
 VEC_INLINE void vec_transpose_quads(vec quads[4]) {
     vec ab_low = _mm256_unpacklo_ps(quads[0], quads[1]), ab_high = _mm256_unpackhi_ps(quads[0], quads[1]);
@@ -137,14 +136,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_halves(p, offsets[0], offsets[4], _mm256_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
     vec_store_halves(p + 4, offsets[0], offsets[4], _mm256_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
     vec_store_halves(p + 8, offsets[0], offsets[4], _mm256_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
-}
-
-/* Four floats at each of the lanes' offsets, transposed. */
-VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = vec_load_quads(p, offsets + k);
-    vec_transpose_quads(to);
 }
 VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
     if (n == 4) {

@@ -117,13 +117,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_quads(p + 4, offsets, _mm512_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
     vec_store_quads(p + 8, offsets, _mm512_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
-
-VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = vec_load_quads(p, offsets + k);
-    vec_transpose_quads(to);
-}
 /* Not by a masked store: GCC would merge it with the extraction, to an instruction that touches what it masks. */
 VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
     if (n == 4) {

@@ -118,13 +118,6 @@ VEC_INLINE void vec_store_2(float *p, vec a, vec b) { vst2q_f32(p, ((float32x4x2
 VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c) {
     vst3q_f32(p + *offsets, ((float32x4x3_t){{a, b, c}}));
 }
-
-VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = vec_load(p + offsets[k]);
-    vec_transpose_quads(to);
-}
 VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
     vec_transpose_quads(a);
     VEC_UNROLL

@@ -110,12 +110,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     p[1] = b;
     p[2] = c;
 }
-
-VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = p[*offsets + k];
-}
 VEC_INLINE void vec_store_4(float *p, size_t plane, const vec a[4], size_t n) {
     (void)plane;
     VEC_UNROLL

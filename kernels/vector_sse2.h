@@ -145,13 +145,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store(p + 4, _mm_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
     vec_store(p + 8, _mm_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
 }
-
-VEC_INLINE void vec_load_4(const float *p, const size_t *offsets, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = vec_load(p + offsets[k]);
-    vec_transpose_quads(to);
-}
 VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
     vec_transpose_quads(a);
     VEC_UNROLL

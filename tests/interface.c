@@ -103,23 +103,15 @@ void check_choice_algorithm_by_shape(void) {
         bool pool;
         const char *fused, *separate;
     } rows[] = {
-        {16, 25, 25, 32, true, "winograd32", "winograd32"},
-        {1, 53, 53, 16, true, "direct", "winograd22"},
-        {3, 225, 225, 32, true, "winograd22", "winograd22"},
-        {8, 40, 40, 16, true, "winograd22", "winograd22"},
-        {32, 13, 13, 64, true, "winograd32", "winograd32"},
-        {64, 57, 57, 64, true, "winograd32", "winograd32"},
-        {64, 113, 113, 128, true, "winograd32", "winograd32"},
-        {128, 29, 29, 256, true, "winograd32", "winograd32"},
-        {512, 9, 9, 512, true, "winograd22", "winograd22"},
-        {16, 5, 2001, 32, true, "winograd22", "winograd22"},
-        {16, 33, 33, 32, true, "winograd22", "winograd22"},
-        {16, 49, 49, 32, true, "winograd32", "winograd32"},
-        {16, 2001, 5, 32, true, "winograd22", "winograd22"},
-        {64, 49, 49, 64, false, "winograd32", "winograd32"},
-        {64, 4, 4, 128, false, "direct", "winograd32"},
-        {32, 8, 8, 64, true, "winograd32", "winograd32"},
-        {1, 9, 9, 9, false, "direct", "direct"},
+        {16, 25, 25, 32, true, "winograd32", "winograd32"},    {1, 53, 53, 16, true, "direct", "winograd22"},
+        {3, 225, 225, 32, true, "winograd22", "winograd22"},   {8, 40, 40, 16, true, "winograd22", "winograd22"},
+        {32, 13, 13, 64, true, "winograd32", "winograd32"},    {64, 57, 57, 64, true, "winograd32", "winograd32"},
+        {64, 113, 113, 128, true, "winograd32", "winograd32"}, {128, 29, 29, 256, true, "winograd32", "winograd32"},
+        {512, 9, 9, 512, true, "winograd22", "winograd22"},    {16, 5, 2001, 32, true, "winograd22", "winograd22"},
+        {16, 33, 33, 32, true, "winograd22", "winograd22"},    {16, 49, 49, 32, true, "winograd32", "winograd32"},
+        {16, 2001, 5, 32, true, "winograd22", "winograd22"},   {64, 33, 33, 1, true, "direct", "direct"},
+        {64, 49, 49, 64, false, "winograd32", "winograd32"},   {64, 4, 4, 128, false, "direct", "winograd32"},
+        {32, 8, 8, 64, true, "winograd32", "winograd32"},      {1, 9, 9, 9, false, "direct", "direct"},
         {SIZE_MAX >> 20, 3, 3, 1, true, "direct", "direct"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

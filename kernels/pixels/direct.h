@@ -23,7 +23,7 @@
 #ifndef CONVPOOL_PIXELS_DIRECT_H
 #define CONVPOOL_PIXELS_DIRECT_H
 
-#include "../kernel.h"
+#include "../packed.h"
 
 #include <float.h>
 #include <math.h>
@@ -39,9 +39,6 @@ enum { pixel_direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1
  * one step of pixels needs more. */
 enum { pixel_direct_tile_bytes = 24 * 1024 };
 
-VEC_INLINE size_t pixel_direct_min(size_t a, size_t b) { return a < b ? a : b; }
-VEC_INLINE size_t pixel_direct_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
-
 VEC_INLINE size_t pixel_direct_plane_count(bool pool) { return pool ? 9 : 4; }
 
 /* Pixels that one pass of the inner loop computes. */
@@ -51,59 +48,20 @@ VEC_INLINE size_t pixel_direct_step(bool pool) { return pool ? vec_lanes : 4 * v
 static size_t pixel_direct_tile_pixels(const convpool_shape *s) {
     size_t step = pixel_direct_step(s->pool);
     size_t fit = pixel_direct_tile_bytes / sizeof(float) / pixel_direct_plane_count(s->pool) / step / s->channels;
-    size_t all = pixel_direct_round_up(s->out_height * s->out_width, step) / step;
-    return step * (fit == 0 ? 1 : pixel_direct_min(fit, all));
+    size_t all = packed_round_up(s->out_height * s->out_width, step) / step;
+    return step * (fit == 0 ? 1 : packed_min(fit, all));
 }
 
-static size_t pixel_direct_packed_bias(const convpool_shape *s) { /* in floats */
-    return pixel_direct_round_up(s->out_channels, CONVPOOL_ALIGNMENT / sizeof(float));
-}
+static const packed_blocks pixel_direct_packed = {pixel_direct_rows, 1};
 
-static size_t pixel_direct_packed_size(const convpool_shape *s) {
-    return (pixel_direct_packed_bias(s) + s->out_channels * s->channels * 4) * sizeof(float);
-}
+static size_t pixel_direct_packed_size(const convpool_shape *s) { return packed_size(s, pixel_direct_packed); }
 
 static void pixel_direct_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
-    float *to = packed;
-    for (size_t o = 0; o < s->out_channels; o++)
-        to[o] = bias == NULL ? 0 : bias[o];
-    to += pixel_direct_packed_bias(s);
-    size_t flip = s->flip ? 3 : 0;
-    for (size_t o = 0; o < s->out_channels; o += pixel_direct_rows) {
-        size_t rows = pixel_direct_min(pixel_direct_rows, s->out_channels - o);
-        for (size_t c = 0; c < s->channels; c++)
-            for (size_t uv = 0; uv < 4; uv++)
-                for (size_t row = 0; row < rows; row++)
-                    *to++ = weights[((o + row) * s->channels + c) * 4 + (uv ^ flip)];
-    }
-}
-
-/* The largest over o of k u (|b| + x sum |w|) + k 2^-149 (1 + reads x), k = growth roundings / (1 - roundings u): what
- * the algorithms' bounds come to for inputs of at most x. Infinity where a sum might overflow, or weights or bias are
- * not finite. The double sum has n - 1 roundings of its own, for which the result is raised. */
-VEC_INLINE double pixel_direct_bound(const convpool_shape *s, const void *packed, double x, double growth,
-                                     double roundings, double reads) {
-    const float *bias = packed, *weights = bias + pixel_direct_packed_bias(s);
-    double n = 4 * (double)s->channels, raised = 1 + (n + 16) * 0x1p-52, largest = 0;
-    if (roundings >= 0x1p24) return INFINITY;
-    double k = growth * roundings / (1 - roundings * 0x1p-24);
-    for (size_t o = 0; o < s->out_channels; o++) {
-        size_t row = o % pixel_direct_rows, rows = pixel_direct_min(pixel_direct_rows, s->out_channels - (o - row));
-        const float *w = weights + (o - row) * s->channels * 4 + row;
-        double sum = 0;
-        for (size_t i = 0; i < s->channels * 4; i++)
-            sum += convpool_magnitude((double)w[i * rows]);
-        double magnitude = (convpool_magnitude((double)bias[o]) + x * sum) * raised;
-        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
-        if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
-        largest = bound > largest ? bound : largest;
-    }
-    return largest;
+    packed_pack(s, pixel_direct_packed, weights, bias, packed);
 }
 
 static double pixel_direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
-    double n = 4 * (double)s->channels;
-    return pixel_direct_bound(s, packed, max_abs_input, 1, n + 1, n);
+    return packed_direct_bound(s, pixel_direct_packed, packed, max_abs_input);
 }
 
 static size_t pixel_direct_scratch_size(const convpool_shape *s) {
@@ -163,20 +121,20 @@ VEC_INLINE void pixel_direct_gather(const convpool_shape *s, bool pool, pixel_di
                                     const float *input, size_t first, size_t count, float *planes,
                                     pixel_direct_pitch pitch) {
     size_t first_row = first / s->out_width, first_column = first % s->out_width, stride = pool ? 2 : 1;
-    size_t padded = pixel_direct_round_up(count, pixel_direct_step(pool)), width = s->width, out_width = s->out_width;
+    size_t padded = packed_round_up(count, pixel_direct_step(pool)), width = s->width, out_width = s->out_width;
     size_t in_plane = s->height * width;
     input += stride * (first_row * width);
     for (size_t c = s->channels; c > 0; c--, input += in_plane, planes += pitch.channel) {
         const float *row = input;
         for (size_t done = 0, column = first_column, n; done < count; done += n, row += stride * width, column = 0) {
-            n = pixel_direct_min(count - done, out_width - column);
+            n = packed_min(count - done, out_width - column);
             const float *from = row + stride * column;
             float *to = planes + done;
             if (n < vec_lanes)
                 pixel_direct_gather_pixels(pool, transform, false, n, from, width, to, pitch.plane);
             else
                 for (size_t i = 0; i < n; i += vec_lanes) {
-                    size_t at = pixel_direct_min(i, n - vec_lanes); /* the last vector overlaps the one before */
+                    size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
                     pixel_direct_gather_pixels(pool, transform, true, vec_lanes, from + stride * at, width, to + at,
                                                pitch.plane);
                 }
@@ -302,7 +260,7 @@ static void pixel_direct_run(const convpool_job *job) {
     size_t first_row = job->first_row, row_count = job->row_count;
     uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
     float *planes = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
-    const float *bias = packed, *weights = bias + pixel_direct_packed_bias(s);
+    const float *bias = packed, *weights = bias + packed_bias(s, pixel_direct_packed);
     size_t first = first_row * s->out_width, end = first + row_count * s->out_width, most = pixel_direct_tile_pixels(s);
     for (; first < end; first += most) {
         pixel_direct_tile t = {
@@ -310,7 +268,7 @@ static void pixel_direct_run(const convpool_job *job) {
             .output = output + first,
             .channels = s->channels,
             .pitch = most,
-            .count = pixel_direct_min(most, end - first),
+            .count = packed_min(most, end - first),
             .out_plane = s->out_height * s->out_width,
             .pool = s->pool,
             .relu = s->relu,
@@ -321,7 +279,7 @@ static void pixel_direct_run(const convpool_job *job) {
         else
             pixel_direct_gather(s, false, NULL, input, first, t.count, planes, pitch);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-            rows = pixel_direct_min(pixel_direct_rows, s->out_channels - o);
+            rows = packed_min(pixel_direct_rows, s->out_channels - o);
             pixel_direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);
         }
     }

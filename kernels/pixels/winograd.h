@@ -34,6 +34,7 @@
 #ifndef CONVPOOL_PIXELS_WINOGRAD_H
 #define CONVPOOL_PIXELS_WINOGRAD_H
 
+#include "../winograd/scheme.h"
 #include "direct.h"
 
 #include <math.h>
@@ -114,13 +115,13 @@ VEC_INLINE pixel_winograd_plan pixel_winograd_make_plan(const convpool_shape *s,
     if (p.fused) { /* in whole groups of vectors */
         size_t group = pixel_winograd_fused_vecs * vec_lanes;
         size_t fit = pixel_winograd_windows / (9 * sizeof(float)) / s->channels;
-        slots_most = fit < group ? group : pixel_direct_min(slots_most, fit / group * group);
+        slots_most = fit < group ? group : packed_min(slots_most, fit / group * group);
     }
     size_t even = pixel_winograd_even(p.unit_rows * p.unit_columns, slots_most / tiles);
-    p.units = pixel_direct_round_up(even, vec_lanes > tiles ? vec_lanes / tiles : 1);
-    p.slots = pixel_direct_round_up(p.units * tiles, vec_lanes);
+    p.units = packed_round_up(even, vec_lanes > tiles ? vec_lanes / tiles : 1);
+    p.slots = packed_round_up(p.units * tiles, vec_lanes);
     size_t pair = 2 * p.rows; /* of blocks */
-    p.chunk = pixel_direct_min(s->out_channels, pixel_winograd_chunk_most / pair * pair);
+    p.chunk = packed_min(s->out_channels, pixel_winograd_chunk_most / pair * pair);
     p.pitch = p.fused ? (pixel_direct_pitch){p.slots, p.positions * p.slots}
                       : (pixel_direct_pitch){s->channels * p.slots + pixel_winograd_pad, p.slots};
     p.by_pixel = tile == 2 && s->pool && s->out_width >= vec_lanes;
@@ -141,31 +142,29 @@ VEC_INLINE pixel_winograd_split pixel_winograd_split_rows(const pixel_winograd_p
  * [position][block of the matrix product][c][channel of the block] or, where products are fused with what follows,
  * [block][column of positions][c][row of positions][channel of the block]. Each weight is there p.copies times. ---- */
 
-enum { pixel_winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
-
 static size_t pixel_winograd_packed_direct(const convpool_shape *s) { /* in floats */
-    return pixel_direct_round_up(pixel_direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
+    return packed_round_up(pixel_direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
 VEC_INLINE size_t pixel_winograd_packed_size(const convpool_shape *s, size_t tile) {
     pixel_winograd_plan p = pixel_winograd_make_plan(s, tile);
     size_t weights = p.copies * p.positions * s->channels * s->out_channels;
-    return (pixel_winograd_header + pixel_winograd_packed_direct(s) + weights) * sizeof(float);
+    return (packed_limit + pixel_winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
 VEC_INLINE void pixel_winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias,
                                     void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
     *to = limit;
-    pixel_direct_pack(s, weights, bias, to + pixel_winograd_header);
-    to += pixel_winograd_header + pixel_winograd_packed_direct(s);
+    pixel_direct_pack(s, weights, bias, to + packed_limit);
+    to += packed_limit + pixel_winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     pixel_winograd_plan p = pixel_winograd_make_plan(s, tile);
     for (size_t o = 0, rows; o < s->out_channels; o += rows, to += p.copies * p.positions * s->channels * rows) {
-        rows = pixel_direct_min(p.chunk, s->out_channels - o);
+        rows = packed_min(p.chunk, s->out_channels - o);
         pixel_winograd_split split = pixel_winograd_split_rows(&p, rows);
         for (size_t row = 0; row < rows; row++) {
-            size_t done = row / split.rows * split.rows, block = pixel_direct_min(split.rows, rows - done);
+            size_t done = row / split.rows * split.rows, block = packed_min(split.rows, rows - done);
             for (size_t c = 0; c < s->channels; c++) {
                 convpool_winograd_filter(tile, weights + ((o + row) * s->channels + c) * 4, s->flip, filter);
                 for (size_t t = 0; t < p.positions; t++) {
@@ -179,19 +178,9 @@ VEC_INLINE void pixel_winograd_pack(const convpool_shape *s, size_t tile, const 
     }
 }
 
-/* Inputs of at least the limit are only in rows that are computed directly: the larger of both bounds where there may
- * be such, and of Winograd's no more than it comes to at the limit. */
 VEC_INLINE double pixel_winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed,
                                              double max_abs_input) {
-    const float *header = packed, *direct = header + pixel_winograd_header;
-    double limit = (double)*header, c = (double)s->channels, tiled = 0, summed = 0;
-    if (limit > 0) {
-        double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
-        double tiled_input = max_abs_input < limit ? max_abs_input : limit;
-        tiled = pixel_direct_bound(s, direct, tiled_input, growth, c + 8, positions * c);
-    }
-    if (!(max_abs_input < limit)) summed = pixel_direct_error_bound(s, direct, max_abs_input);
-    return tiled > summed ? tiled : summed;
+    return packed_winograd_bound(s, pixel_direct_packed, tile, packed, max_abs_input);
 }
 
 /* ---- Scratch: the transformed inputs of a block, [position][c][slot] (fused: [c][position][slot]), and its products
@@ -199,22 +188,14 @@ VEC_INLINE double pixel_winograd_error_bound(const convpool_shape *s, size_t til
 
 static size_t pixel_winograd_v_floats(const convpool_shape *s, const pixel_winograd_plan *p) {
     size_t floats = p->fused ? s->channels * p->pitch.channel : p->positions * p->pitch.plane;
-    return pixel_direct_round_up(floats, CONVPOOL_ALIGNMENT / sizeof(float));
+    return packed_round_up(floats, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
 enum { pixel_winograd_pixels_floats = 3 * pixel_winograd_pixels_most * pixel_winograd_chunk_most };
 
-static convpool_shape pixel_winograd_unpooled(const convpool_shape *s) {
-    convpool_shape u = *s;
-    u.pool = u.relu = false;
-    u.out_height = s->height - 1;
-    u.out_width = s->width - 1;
-    return u;
-}
-
 VEC_INLINE size_t pixel_winograd_scratch_size(const convpool_shape *s, size_t tile) {
     pixel_winograd_plan p = pixel_winograd_make_plan(s, tile);
-    convpool_shape u = pixel_winograd_unpooled(s);
+    convpool_shape u = packed_unpooled(s);
     size_t own =
         (pixel_winograd_v_floats(s, &p) + p.positions * pixel_winograd_m_plane + pixel_winograd_pixels_floats) *
             sizeof(float) +
@@ -266,7 +247,7 @@ static bool pixel_winograd_row_is_large(const convpool_shape *s, const pixel_win
                                         float limit, size_t row) {
     size_t first = row * p->tile;
     if (first >= p->conv_height) return false;
-    size_t last = pixel_direct_min(first + p->tile, p->conv_height);
+    size_t last = packed_min(first + p->tile, p->conv_height);
     for (size_t c = 0; c < s->channels; c++)
         for (size_t i = first; i <= last; i++)
             for (size_t j = 0; j <= p->conv_width; j++)
@@ -296,8 +277,7 @@ static bool pixel_winograd_all_large(const convpool_shape *s, const pixel_winogr
  * behind the last row. */
 static bool pixel_winograd_may_be_large(const convpool_shape *s, const pixel_winograd_plan *p, const float *input,
                                         float limit, size_t first_row, size_t end_row) {
-    size_t first = first_row * p->across * p->tile,
-           last = pixel_direct_min(end_row * p->across * p->tile, p->conv_height);
+    size_t first = first_row * p->across * p->tile, last = packed_min(end_row * p->across * p->tile, p->conv_height);
     size_t count = (last + 1 - first) * s->width + (last + 1 < s->height);
     vec most[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
     for (size_t c = 0; c < s->channels; c++) {
@@ -311,7 +291,7 @@ static bool pixel_winograd_may_be_large(const convpool_shape *s, const pixel_win
         }
         for (; i < count; i += vec_lanes) {
             /* What the last vector has twice does not matter. */
-            vec a = count < vec_lanes ? vec_load_part(x, count) : vec_load(x + pixel_direct_min(i, count - vec_lanes));
+            vec a = count < vec_lanes ? vec_load_part(x, count) : vec_load(x + packed_min(i, count - vec_lanes));
             most[0] = vec_max_magnitude(most[0], a);
         }
     }
@@ -323,20 +303,6 @@ static bool pixel_winograd_may_be_large(const convpool_shape *s, const pixel_win
 }
 
 /* ---- Input ---- */
-
-/* F(m, 2) of four numbers or, where the tile is 2, three: to[k]. */
-VEC_INLINE void pixel_winograd_forward(size_t tile, const vec *d, vec *to) {
-    if (tile == 2) {
-        to[0] = vec_sub(d[0], d[1]);
-        to[1] = d[1];
-        to[2] = vec_sub(d[2], d[1]);
-    } else {
-        to[0] = vec_sub(d[0], d[2]);
-        to[1] = vec_add(d[1], d[2]);
-        to[2] = vec_sub(d[2], d[1]);
-        to[3] = vec_sub(d[3], d[1]);
-    }
-}
 
 /* The transformed inputs of a vector of tiles in one channel: to[position * stride]. Down first, four columns of some
  * tiles at a time, then across. */
@@ -351,7 +317,7 @@ VEC_INLINE void pixel_winograd_transform(size_t tile, const float *from, const s
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++)
             d[i] = vec_load_quads(x + i * row_stride, offsets);
-        pixel_winograd_forward(tile, d, column);
+        winograd_forward(tile, d, column);
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++)
             e[i][k] = column[i];
@@ -360,7 +326,7 @@ VEC_INLINE void pixel_winograd_transform(size_t tile, const float *from, const s
     for (size_t i = 0; i <= tile; i++) {
         vec row[4];
         vec_transpose_quads(e[i]);
-        pixel_winograd_forward(tile, e[i], row);
+        winograd_forward(tile, e[i], row);
         VEC_UNROLL
         for (size_t j = 0; j <= tile; j++)
             vec_store(to + j * stride, row[j]);
@@ -374,7 +340,7 @@ VEC_INLINE void pixel_winograd_transform_windows(vec window[9]) {
     VEC_UNROLL
     for (size_t j = 0; j < 3; j++) {
         vec column[3];
-        pixel_winograd_forward(2, (vec[]){window[j], window[3 + j], window[6 + j]}, column);
+        winograd_forward(2, (vec[]){window[j], window[3 + j], window[6 + j]}, column);
         VEC_UNROLL
         for (size_t i = 0; i < 3; i++)
             window[3 * i + j] = column[i];
@@ -382,7 +348,7 @@ VEC_INLINE void pixel_winograd_transform_windows(vec window[9]) {
     VEC_UNROLL
     for (size_t i = 0; i < 3; i++) {
         vec row[3];
-        pixel_winograd_forward(2, window + 3 * i, row);
+        winograd_forward(2, window + 3 * i, row);
         VEC_UNROLL
         for (size_t j = 0; j < 3; j++)
             window[3 * i + j] = row[j];
@@ -579,15 +545,15 @@ static pixel_winograd_panel_function *const pixel_winograd_panels[VEC_BLOCK_ROWS
 static void pixel_winograd_products(const convpool_shape *s, const pixel_winograd_plan *p, const float *v, size_t slots,
                                     const float *weights, size_t rows, float *m) {
     pixel_winograd_split split = pixel_winograd_split_rows(p, rows);
-    size_t channels_most = pixel_winograd_even(
-        s->channels, pixel_direct_min(s->channels, pixel_winograd_inputs / sizeof(float) / p->slots));
+    size_t channels_most =
+        pixel_winograd_even(s->channels, packed_min(s->channels, pixel_winograd_inputs / sizeof(float) / p->slots));
     size_t all = slots / vec_lanes, vecs_most = pixel_winograd_even(all, VEC_BLOCK_VECS), vecs_left = all % vecs_most;
     pixel_winograd_operands a = {
         .positions = p->positions, .v_position = p->pitch.plane, .v_channel = p->pitch.channel};
     a.copied = p->copies > 1;
     a.u_position = p->copies * s->channels * rows;
     for (size_t c = 0; c < s->channels; c += a.channels) {
-        a.channels = pixel_direct_min(channels_most, s->channels - c);
+        a.channels = packed_min(channels_most, s->channels - c);
         a.first = c == 0;
         for (int part = 0; part < 4; part++) { /* whole blocks and the rest, of whole groups and the rest */
             bool rest_rows = part & 1, rest_vecs = part & 2;
@@ -665,7 +631,7 @@ static void pixel_winograd_copy(float *to, const float *from, size_t count) {
         return;
     }
     for (size_t i = 0; i < count; i += vec_lanes) {
-        size_t at = pixel_direct_min(i, count - vec_lanes); /* the last vector overlaps the one before */
+        size_t at = packed_min(i, count - vec_lanes); /* the last vector overlaps the one before */
         vec_store(to + at, vec_load(from + at));
     }
 }
@@ -904,16 +870,16 @@ static void pixel_winograd_direct_row(const convpool_shape *s, const pixel_winog
                                       const float *input, float *output, float *scratch, size_t tile_row,
                                       size_t first_row, size_t end_row) {
     static const float no_bias[pixel_direct_rows];
-    convpool_shape u = pixel_winograd_unpooled(s);
+    convpool_shape u = packed_unpooled(s);
     size_t most = pixel_direct_tile_pixels(&u), stride = s->pool ? 2 : 1;
     float *sums = scratch,
-          *planes = scratch + pixel_direct_round_up(pixel_direct_rows * most, CONVPOOL_ALIGNMENT / sizeof(float));
-    const float *weights = packed + pixel_direct_packed_bias(s);
-    size_t last = pixel_direct_min((tile_row + 1) * p->tile, p->conv_height);
+          *planes = scratch + packed_round_up(pixel_direct_rows * most, CONVPOOL_ALIGNMENT / sizeof(float));
+    const float *weights = packed + packed_bias(s, pixel_direct_packed);
+    size_t last = packed_min((tile_row + 1) * p->tile, p->conv_height);
     for (size_t row = tile_row * p->tile; row < last; row++) {
         if (row / stride < first_row || row / stride >= end_row) continue;
         for (size_t column = 0, count; column < p->conv_width; column += count) {
-            count = pixel_direct_min(most, p->conv_width - column);
+            count = packed_min(most, p->conv_width - column);
             pixel_direct_gather(&u, false, NULL, input, row * u.out_width + column, count, planes,
                                 (pixel_direct_pitch){most, pixel_direct_plane_count(false) * most});
             pixel_direct_tile t = {.planes = planes,
@@ -923,13 +889,13 @@ static void pixel_winograd_direct_row(const convpool_shape *s, const pixel_winog
                                    .count = count,
                                    .out_plane = most};
             for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-                rows = pixel_direct_min(pixel_direct_rows, s->out_channels - o);
+                rows = packed_min(pixel_direct_rows, s->out_channels - o);
                 pixel_direct_blocks[rows - 1](&t, weights + o * s->channels * 4, no_bias, sums);
                 for (size_t k = 0; k < rows; k++) {
                     const float *from = sums + k * most;
                     float *to = output + ((o + k) * s->out_height + row / stride) * s->out_width + column / stride;
                     for (size_t i = 0, n; i < count / stride; i += vec_lanes) {
-                        n = pixel_direct_min(vec_lanes, count / stride - i);
+                        n = packed_min(vec_lanes, count / stride - i);
                         vec a, b, old = vec_load_part(to + i, n), bias = vec_splat(packed + o + k);
                         if (s->pool)
                             a = vec_load_even_odd_part(from + 2 * i, n, &b);
@@ -950,13 +916,13 @@ static void pixel_winograd_direct_row(const convpool_shape *s, const pixel_winog
  * convolution output. */
 static void pixel_winograd_add_slots(const convpool_shape *s, const pixel_winograd_plan *p, pixel_winograd_block *b,
                                      size_t slot, size_t units, size_t row, size_t x, bool direct) {
-    size_t rows = row < p->conv_height && !direct ? pixel_direct_min(p->tile, p->conv_height - row) + 1 : 0;
-    size_t last = s->pool ? 2 * (s->out_width - pixel_direct_min(p->pixels, s->out_width))
-                          : s->out_width - pixel_direct_min(p->pixels, s->out_width);
+    size_t rows = row < p->conv_height && !direct ? packed_min(p->tile, p->conv_height - row) + 1 : 0;
+    size_t last = s->pool ? 2 * (s->out_width - packed_min(p->pixels, s->out_width))
+                          : s->out_width - packed_min(p->pixels, s->out_width);
     size_t step = p->tile * p->across;
     for (size_t j = 0; j < p->across; j++, slot += b->units)
         for (size_t unit = 0; unit < units; unit++) {
-            size_t column = pixel_direct_min(x + unit * step, last) + j * p->tile;
+            size_t column = packed_min(x + unit * step, last) + j * p->tile;
             size_t columns = column + p->tile <= p->conv_width ? p->side
                              : column < p->conv_width          ? p->conv_width - column + 1
                                                                : 0;
@@ -977,7 +943,7 @@ static void pixel_winograd_add_run(const convpool_shape *s, const pixel_winograd
     run->unit = unit;
     run->count = count;
     run->first_row = row < first_row ? first_row - row : 0;
-    run->end_row = pixel_direct_min(p->pixels, end_row - row);
+    run->end_row = packed_min(p->pixels, end_row - row);
     run->to = row * s->out_width + column;
     b->in_place = p->pixels == 1
                       ? true
@@ -994,7 +960,7 @@ static void pixel_winograd_add_pixels(const convpool_shape *s, const pixel_winog
         b->to[unit + i] = row * s->out_width + column + p->pixels * i;
     size_t left = s->out_width - column;
     bool moved = left < p->pixels * units && s->out_width >= p->pixels;
-    size_t count = pixel_direct_min(left, p->pixels * (units - moved));
+    size_t count = packed_min(left, p->pixels * (units - moved));
     if (count > 0) pixel_winograd_add_run(s, p, b, unit, row, column, count, first_row, end_row);
     if (moved) {
         size_t moved_to = s->out_width - p->pixels;
@@ -1010,10 +976,10 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
     float *output = job->output;
     void *scratch = job->scratch;
     size_t first_row = job->first_row, row_count = job->row_count;
-    const float *header = packed, limit = *header, *pixel_direct_packed = header + pixel_winograd_header;
-    const float *weights = pixel_direct_packed + pixel_winograd_packed_direct(s);
+    const float *header = packed, limit = *header, *direct_packed = header + packed_limit;
+    const float *weights = direct_packed + pixel_winograd_packed_direct(s);
     if (limit == 0) {
-        pixel_direct_run(&(convpool_job){s, pixel_direct_packed, input, output, scratch, first_row, row_count});
+        pixel_direct_run(&(convpool_job){s, direct_packed, input, output, scratch, first_row, row_count});
         return;
     }
     pixel_winograd_plan p = pixel_winograd_make_plan(s, tile);
@@ -1031,13 +997,13 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
     pixel_winograd_block b = {.direct = false};
     size_t start = seen_rows * p.unit_columns;
     for (size_t first = start; first < end; first += b.units) {
-        b.units = pixel_direct_min(p.units, end - first);
+        b.units = packed_min(p.units, end - first);
         b.tiles = p.across * p.across;
         if (last_differs && first < last_row)
-            b.units = pixel_direct_min(b.units, last_row - first);
+            b.units = packed_min(b.units, last_row - first);
         else if (last_differs)
             b.tiles = 2;
-        b.slots = pixel_direct_round_up(b.tiles * b.units, vec_lanes);
+        b.slots = packed_round_up(b.tiles * b.units, vec_lanes);
         b.run_count = 0;
         b.in_place = p.pixels == 1 || b.units % vec_lanes == 0;
         size_t first_unit_row = first / p.unit_columns, row = first_unit_row, column = first % p.unit_columns;
@@ -1046,13 +1012,13 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
         if (new_rows > seen_rows) suspect = pixel_winograd_may_be_large(s, &p, input, limit, seen_rows, new_rows);
         if (suspect && first == start &&
             pixel_winograd_all_large(s, &p, input, limit, seen_rows, end / p.unit_columns)) {
-            pixel_direct_run(&(convpool_job){s, pixel_direct_packed, input, output, scratch, first_row, row_count});
+            pixel_direct_run(&(convpool_job){s, direct_packed, input, output, scratch, first_row, row_count});
             return;
         }
         b.careful |= suspect;
         bool by_pixel = p.by_pixel && !b.careful;
         for (size_t unit = 0, units; unit < b.units; unit += units) { /* row by row */
-            units = pixel_direct_min(b.units - unit, p.unit_columns - column);
+            units = packed_min(b.units - unit, p.unit_columns - column);
             if (row >= seen_rows) {
                 large = suspect ? pixel_winograd_large_rows(s, &p, input, limit, row) : 0;
                 b.direct |= large != 0;
@@ -1096,15 +1062,15 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
                                                         : pixel_winograd_output_3_0;
         const float *u = weights;
         for (size_t o = 0, rows; o < s->out_channels; o += rows, u += p.copies * p.positions * s->channels * rows) {
-            rows = pixel_direct_min(p.chunk, s->out_channels - o);
+            rows = packed_min(p.chunk, s->out_channels - o);
             if (p.fused) {
-                pixel_winograd_fuse_chunk(s, &p, &b, v, u, pixel_direct_packed + o, rows, output + o * out_plane);
+                pixel_winograd_fuse_chunk(s, &p, &b, v, u, direct_packed + o, rows, output + o * out_plane);
                 continue;
             }
             pixel_winograd_products(s, &p, v, b.slots, u, rows, m);
             if (b.direct) pixel_winograd_forbid(&p, &b, rows, m);
             for (size_t k = 0; k < rows; k++)
-                out(s, &b, m + k * pixel_winograd_slots_most, pixel_direct_packed + o + k,
+                out(s, &b, m + k * pixel_winograd_slots_most, direct_packed + o + k,
                     pixels + k * 3 * pixel_winograd_pixels_most, output + (o + k) * out_plane);
             /* All at once: what has just been stored cannot be loaded quickly. */
             if (!b.in_place) pixel_winograd_place(s, &p, &b, pixels, output + o * out_plane, rows);
@@ -1114,8 +1080,8 @@ VEC_INLINE void pixel_winograd_run_layer(const convpool_job *job, size_t tile) {
             unsigned bits = pixel_winograd_large_rows(s, &p, input, limit, done);
             for (size_t i = 0; i < p.across; i++)
                 if (bits >> i & 1)
-                    pixel_winograd_direct_row(s, &p, pixel_direct_packed, input, output, v, done * p.across + i,
-                                              first_row, end_row);
+                    pixel_winograd_direct_row(s, &p, direct_packed, input, output, v, done * p.across + i, first_row,
+                                              end_row);
         }
     }
     vec_end();

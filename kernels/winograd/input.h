@@ -68,6 +68,14 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
 
 /* ---- Their inputs ---- */
 
+/* Four floats at each of the lanes' offsets: to[k] has in every lane n what is at from[offset[n] + k]. */
+VEC_INLINE void winograd_load_4(const float *from, const size_t *offset, vec to[4]) {
+    VEC_UNROLL
+    for (size_t k = 0; k < 4; k++)
+        to[k] = vec_lanes == 1 ? vec_load(from + *offset + k) : vec_load_quads(from, offset + k);
+    vec_transpose_quads(to);
+}
+
 /* A vector of tiles in one channel. */
 typedef struct winograd_tiles {
     const float *from;
@@ -90,8 +98,8 @@ VEC_INLINE void winograd_transform(size_t tile, winograd_tiles t, float *to, siz
         vec row[4];
         float *line = to + i * (tile + 1) * stride;
         VEC_FORGET(line); /* else GCC keeps all the addresses, on the stack */
-        if ((n != 1 || tile == 2) && i < t.rows) vec_load_4(t.from + i * t.row_stride, t.offset, d[i]);
-        if (n == 0 && tile == 3 && 2 < t.rows) vec_load_4(t.from + 2 * t.row_stride, t.offset, d[2]);
+        if ((n != 1 || tile == 2) && i < t.rows) winograd_load_4(t.from + i * t.row_stride, t.offset, d[i]);
+        if (n == 0 && tile == 3 && 2 < t.rows) winograd_load_4(t.from + 2 * t.row_stride, t.offset, d[2]);
         VEC_UNROLL
         for (size_t j = 0; j <= tile; j++) {
             vec column[4];

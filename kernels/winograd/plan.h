@@ -4,7 +4,6 @@
 #define CONVPOOL_WINOGRAD_PLAN_H
 
 #include "../direct.h"
-#include "../product.h"
 
 enum {
     winograd_slots = tune_slots, /* tiles of a block, at most */
@@ -36,8 +35,6 @@ typedef struct winograd_plan {
     size_t chunk;                   /* blocks of output channels whose products are kept at a time */
 } winograd_plan;
 
-static size_t winograd_blocks(const winograd_plan *p) { return (p->vecs + tune_vecs - 1) / tune_vecs; }
-
 static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     winograd_plan p = {.tile = tile, .side = tile + 1, .positions = (tile + 1) * (tile + 1)};
     p.across = s->pool && tile == 3 ? 2 : 1;
@@ -55,14 +52,12 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     p.m_slot = p.positions * product_lanes + winograd_pad;
     size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_slot);
     bool many = p.positions * p.v_position * sizeof(float) > winograd_many;
-    p.chunk = many && kept > 1 ? packed_min(kept, winograd_blocks(&p)) : 1;
+    p.chunk = many && kept > 1 ? packed_min(kept, (p.vecs + tune_vecs - 1) / tune_vecs) : 1;
     return p;
 }
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per block of output channels
  * [position][c][channel of the block], the last vector filled up with copies of the last channel. ---- */
-
-enum { winograd_header = CONVPOOL_ALIGNMENT / sizeof(float) };
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
@@ -71,14 +66,14 @@ static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
 static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t weights = p.positions * s->channels * p.vecs * vec_lanes;
-    return (winograd_header + winograd_packed_direct(s) + weights) * sizeof(float);
+    return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
 static void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias, void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
     *to = limit;
-    direct_pack(s, weights, bias, to + winograd_header);
-    to += winograd_header + winograd_packed_direct(s);
+    direct_pack(s, weights, bias, to + packed_limit);
+    to += packed_limit + winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     winograd_plan p = winograd_make_plan(s, tile);
     for (size_t vector = 0, vecs; vector < p.vecs; vector += vecs) {
@@ -96,18 +91,8 @@ static void winograd_pack(const convpool_shape *s, size_t tile, const float *wei
     }
 }
 
-/* Inputs of at least the limit are only in rows that are computed directly: the larger of both bounds where there may
- * be such, and of Winograd's no more than it comes to at the limit. */
 static double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
-    const float *header = packed, *direct = header + winograd_header;
-    double limit = (double)*header, c = (double)s->channels, tiled = 0, summed = 0;
-    if (limit > 0) {
-        double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
-        double tiled_input = max_abs_input < limit ? max_abs_input : limit;
-        tiled = packed_bound(s, direct_blocks, direct, tiled_input, growth, c + 8, positions * c);
-    }
-    if (!(max_abs_input < limit)) summed = direct_error_bound(s, direct, max_abs_input);
-    return tiled > summed ? tiled : summed;
+    return packed_winograd_bound(s, direct_blocks, tile, packed, max_abs_input);
 }
 
 /* ---- Scratch: the transformed inputs of a block, [position][c][slot]; its products with a chunk of blocks of output
@@ -122,7 +107,7 @@ static size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t m = p.chunk * p.slots * p.m_slot, pixels = p.pixels * p.pixels * p.units * product_lanes;
     size_t own = (winograd_v_floats(&p) + m + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
-    convpool_shape unpooled = direct_unpooled(s);
+    convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
     if (row > direct) direct = row;
     return own > direct ? own : direct;

@@ -66,24 +66,15 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
 /* Takes in a row of convolution outputs with the pixels that are there: those of the other rows of their windows. */
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
-    convpool_shape row = direct_unpooled(s);
+    convpool_shape row = packed_unpooled(s);
     float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
-    const float *weights = packed + packed_bias(s, direct_blocks);
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
         direct_block b;
         count = packed_min(direct_slots_of_block(&row), 2 * s->out_width - column);
         direct_make_block(&row, conv_row * row.out_width + column, count, &b);
         direct_gather(&row, &b, job->input, gathered);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-            lanes = packed_block(s, direct_blocks, o);
-            product p = {.inputs = gathered,
-                         .weights = weights + o * s->channels * 4,
-                         .sums = sums,
-                         .depth = s->channels * 4,
-                         .positions = 1,
-                         .input_pitch = direct_pitch(&row),
-                         .sum_slot = lanes};
-            product_run(&p, count, lanes / vec_lanes);
+            lanes = direct_sum(&row, &b, gathered, packed, o, sums);
             for (size_t lane = 0; lane < lanes && o + lane < s->out_channels; lane++)
                 for (size_t i = 0; i < count / 2; i++) {
                     float *y =

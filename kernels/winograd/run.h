@@ -174,7 +174,7 @@ static void winograd_run_layer(const convpool_job *job, size_t tile) {
     winograd_call a = {
         .job = job, .plan = winograd_make_plan(s, tile), .limit = *header, .end_row = job->first_row + job->row_count};
     const winograd_plan *p = &a.plan;
-    a.bias = header + winograd_header;
+    a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
     a.v = direct_align(job->scratch);
     a.m = a.v + winograd_v_floats(p);

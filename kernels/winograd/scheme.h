@@ -16,8 +16,8 @@
 
 #include "../vector.h"
 
-/* v of d. `tile` is a constant after inlining. */
-VEC_INLINE void winograd_forward(size_t tile, const vec d[4], vec v[4]) {
+/* v of d, tile + 1 vectors each. `tile` is a constant after inlining. */
+VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *v) {
     if (tile == 2) {
         v[0] = vec_sub(d[0], d[1]);
         v[1] = d[1];
@@ -30,8 +30,8 @@ VEC_INLINE void winograd_forward(size_t tile, const vec d[4], vec v[4]) {
     }
 }
 
-/* y of m. */
-VEC_INLINE void winograd_inverse(size_t tile, const vec m[4], vec y[3]) {
+/* y, tile vectors, of m, tile + 1. */
+VEC_INLINE void winograd_inverse(size_t tile, const vec *m, vec *y) {
     if (tile == 2) {
         y[0] = vec_add(m[0], m[1]);
         y[1] = vec_add(m[1], m[2]);
