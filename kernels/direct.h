@@ -43,7 +43,7 @@ static void direct_pack(const convpool_shape *s, const float *weights, const flo
     packed_pack(s, direct_blocks, weights, bias, packed);
 }
 
-static double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+static inline double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
     return packed_direct_bound(s, direct_blocks, packed, max_abs_input);
 }
 

@@ -60,7 +60,7 @@ static void pixel_direct_pack(const convpool_shape *s, const float *weights, con
     packed_pack(s, pixel_direct_packed, weights, bias, packed);
 }
 
-static double pixel_direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+static inline double pixel_direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
     return packed_direct_bound(s, pixel_direct_packed, packed, max_abs_input);
 }
 
