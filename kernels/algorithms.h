@@ -7,11 +7,8 @@
 #include "direct.h"
 #include "pixels/direct.h"
 #if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
-#include "pixels/winograd.h"
 #include "winograd/run.h"
 #endif
-
-_Static_assert(tune_fill_22 > 0 && tune_fill_22 <= 100 && tune_fill_32 > 0 && tune_fill_32 <= 100, "percent");
 
 /* Whether lanes are better run over pixels than over output channels, of which each has to be copied, or transposed:
  * where there are more than a few tiles, and they keep lanes nearly as busy, or busier. `step` are the lanes that units
@@ -75,27 +72,18 @@ static void direct_kernel_run(const convpool_job *job) {
             direct_kernel_error_bound, direct_kernel_run \
     }
 
-VEC_INLINE bool winograd_is_by_pixel(const convpool_shape *s, size_t tile) {
-    size_t pixels = s->pool && tile == 2 ? 1 : tile; /* across a unit */
-    size_t units = (s->out_height + pixels - 1) / pixels * ((s->out_width + pixels - 1) / pixels);
-    if (tile == 2) { /* pooled, and with few channels, products become outputs while they are in registers */
-        int percent = s->pool && s->channels <= 16 ? 50 : s->pool && s->channels <= 32 ? 65 : tune_fill_22;
-        return s->channels < 256 && pixels_fill(s, units, units, vec_lanes, percent);
-    }
-    return s->channels < tune_long &&
-           pixels_fill(s, s->pool ? 4 * units : units, units, vec_lanes, s->channels <= 8 ? 130 : tune_fill_32);
-}
-
 #define WINOGRAD_ALGORITHM(tile) \
-    static bool winograd_is_by_pixel_##tile(const convpool_shape *s) { return winograd_is_by_pixel(s, tile); } \
-    ALGORITHM(winograd_##tile, winograd_is_by_pixel_##tile, winograd, pixel_winograd, WITH_TILE(tile)) \
+    static size_t winograd_##tile##_packed_size(const convpool_shape *s) { return winograd_packed_size(s, tile); } \
+    static void winograd_##tile##_pack(const convpool_shape *s, const float *weights, const float *bias, \
+                                       void *packed) { \
+        winograd_pack(s, tile, weights, bias, packed); \
+    } \
+    static size_t winograd_##tile##_scratch_size(const convpool_shape *s) { return winograd_scratch_size(s, tile); } \
     static size_t winograd_##tile##_row_step(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
-    static void winograd_##tile##_kernel_run(const convpool_job *job) { \
-        if (winograd_is_by_pixel_##tile(job->shape)) \
-            pixel_winograd_run_layer(job, tile); \
-        else \
-            winograd_run_layer(job, tile); \
-    }
+    static double winograd_##tile##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
+        return winograd_error_bound(s, tile, packed, max_abs_input); \
+    } \
+    static void winograd_##tile##_run(const convpool_job *job) { winograd_run_layer(job, tile); }
 #if CONVPOOL_WINOGRAD22
 WINOGRAD_ALGORITHM(2)
 #endif
@@ -109,9 +97,9 @@ WINOGRAD_ALGORITHM(3)
     { 3, OF_FAMILY(15.2, 17.1), OF_FAMILY(104, 174), {OF_FAMILY(132, 50), OF_FAMILY(114, 46)}, OF_FAMILY(2, 0.8) }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_kernel_packed_size, \
-            winograd_##tile##_kernel_pack, winograd_##tile##_kernel_scratch_size, winograd_##tile##_row_step, \
-            winograd_##tile##_kernel_error_bound, winograd_##tile##_kernel_run \
+        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_packed_size, \
+            winograd_##tile##_pack, winograd_##tile##_scratch_size, winograd_##tile##_row_step, \
+            winograd_##tile##_error_bound, winograd_##tile##_run \
     }
 
 #endif

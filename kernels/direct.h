@@ -21,8 +21,6 @@
 #include "packed.h"
 #include "product.h"
 
-#include <stdint.h>
-
 enum {
     direct_slots = 96,           /* of a block, at most */
     direct_few_slots = 24,       /* and at least, however many input channels there are */
@@ -55,11 +53,6 @@ static size_t direct_gathered_floats(const convpool_shape *s) { /* a vector may 
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * product_lanes;
     return (direct_gathered_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
-}
-
-static float *direct_align(void *scratch) {
-    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
-    return (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
 }
 
 /* Slots that lie side by side in the input. */
@@ -105,13 +98,14 @@ static void direct_gather(const convpool_shape *s, const direct_block *b, const 
 static size_t direct_sum(const convpool_shape *s, const direct_block *b, const float *gathered, const float *packed,
                          size_t o, float *sums) {
     size_t lanes = packed_block(s, direct_blocks, o);
-    product p = {.inputs = gathered,
-                 .weights = packed + packed_bias(s, direct_blocks) + o * s->channels * 4,
+    product p = {.rows = gathered,
+                 .lanes = packed + packed_bias(s, direct_blocks) + o * s->channels * 4,
                  .sums = sums,
                  .depth = s->channels * 4,
                  .positions = 1,
-                 .input_pitch = direct_pitch(s),
-                 .sum_slot = lanes};
+                 .row_pitch = direct_pitch(s),
+                 .lane_pitch = lanes,
+                 .sum_row = lanes};
     product_run(&p, b->slots, lanes / vec_lanes);
     return lanes;
 }
@@ -140,7 +134,7 @@ static void direct_finish(const convpool_shape *s, const direct_block *b, const 
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     const float *packed = job->packed;
-    float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(s);
+    float *gathered = packed_align(job->scratch), *sums = gathered + direct_gathered_floats(s);
     size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
     size_t most = direct_slots_of_block(s) / (s->pool ? 4 : 1), plane = s->out_height * s->out_width;
     for (size_t pixels; first < end; first += pixels) {

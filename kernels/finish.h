@@ -3,8 +3,7 @@
 #ifndef CONVPOOL_FINISH_H
 #define CONVPOOL_FINISH_H
 
-#include "kernel.h"
-#include "vector.h"
+#include "packed.h"
 
 /* A packed bias is not -0, and so no sum with one is: its maximum with +0 is its ReLU. */
 VEC_INLINE vec finish(vec sum, vec bias, bool relu) {
@@ -43,6 +42,18 @@ static void finish_write(const finish_pixels *p) {
     for (; channel < p->channels; channel++)
         for (size_t i = 0; i < p->count; i++)
             p->to[channel * p->plane + i] = p->from[i * p->pitch + channel];
+}
+
+/* Copies floats that lie side by side. */
+static void finish_copy(float *to, const float *from, size_t count) {
+    if (count < vec_lanes) {
+        vec_store_part(to, vec_load_part(from, count), count);
+        return;
+    }
+    for (size_t i = 0; i < count; i += vec_lanes) {
+        size_t at = packed_min(i, count - vec_lanes); /* the last vector overlaps the one before */
+        vec_store(to + at, vec_load(from + at));
+    }
 }
 
 #endif

@@ -18,6 +18,18 @@
 VEC_INLINE size_t packed_min(size_t a, size_t b) { return a < b ? a : b; }
 VEC_INLINE size_t packed_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
 
+/* The first float of scratch that is aligned. */
+static inline float *packed_align(void *scratch) {
+    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
+    return (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
+}
+
+/* The least number that is at most `most` and cuts `all` into as few parts. */
+VEC_INLINE size_t packed_even(size_t all, size_t most) {
+    size_t parts = (all + most - 1) / most;
+    return (all + parts - 1) / parts;
+}
+
 /* The output channels of a block, and what the last block's are a multiple of. */
 typedef struct packed_blocks {
     size_t most, multiple;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The matrix product that every algorithm comes down to, lanes over output channels: for each position of a tile
- * (`direct` has one)
+ * The matrix product that every algorithm comes down to: for each position of a tile (`direct` has one)
  *
- *     sums[slot][position][channel] = sum over k of inputs[position][k][slot] weights[position][k][channel]
+ *     sums[row][position][lane] = sum over k of rows[position][k][row] lanes[position][k][lane]
  *
- * from +0, over k ascending, one chain of multiply-adds. A group of slots by a block of vectors of channels stays in
- * registers while k goes by: an input is splatted, weights are loaded.
+ * from +0, over k ascending, one chain of multiply-adds. A group of rows by a block of vectors of lanes stays in registers
+ * while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are output channels, rows are tiles
+ * or pixels; where lanes are tiles, rows are output channels.
  */
 #ifndef CONVPOOL_PRODUCT_H
 #define CONVPOOL_PRODUCT_H
@@ -14,116 +14,152 @@
 #include "packed.h"
 
 enum {
-    product_slots_most = 14, /* slots of a group */
-    product_vecs_most = 4,   /* vectors of channels of a block */
+    product_rows_most = 14, /* of a group */
+    product_vecs_most = 6,  /* of a block */
     product_lanes = tune_vecs * vec_lanes,
 };
 _Static_assert(tune_vecs >= 1 && (int)tune_vecs <= (int)product_vecs_most, "there are groups of these");
-_Static_assert(tune_sums >= 2 * tune_vecs && (int)tune_sums <= VEC_REGISTERS, "sums stay in registers");
+_Static_assert(tune_tile_vecs >= 1 && (int)tune_tile_vecs <= (int)product_vecs_most, "and of these");
+_Static_assert(tune_sums >= 2 * tune_vecs && tune_sums >= 2 * tune_tile_vecs && (int)tune_sums <= VEC_REGISTERS,
+               "sums stay in registers");
 _Static_assert(tune_least_sums >= 1 && (int)tune_least_sums <= (int)tune_sums, "some groups have so many");
-_Static_assert(tune_hold == 0 || tune_hold == 1, "weights are held or not");
+_Static_assert(tune_hold == 0 || tune_hold == 1, "vectors of lanes are held or not");
+_Static_assert(tune_copies == 1 || ((int)tune_copies == (int)vec_lanes && vec_lanes <= 4),
+               "packed weights stay within CONVPOOL_LAYER_MEMORY_MAX");
 
 typedef struct product {
-    const float *inputs, *weights;
+    const float *rows, *lanes;
     float *sums;
-    size_t depth;                           /* how many terms a sum has */
-    size_t positions;                       /* at least 1 */
-    size_t input_pitch;                     /* floats from one k to the next */
-    size_t input_position, weight_position; /* floats from one position to the next */
-    size_t sum_slot; /* floats from one slot's sums to the next's; positions' are product_lanes apart */
+    size_t depth;                       /* how many terms a sum has */
+    size_t positions;                   /* at least 1 */
+    size_t row_pitch, lane_pitch;       /* floats from one k to the next */
+    size_t row_position, lane_position, sum_position; /* floats from one position to the next */
+    size_t sum_row;                                   /* floats from one row's sums to the next's */
+    bool copied;                        /* each number of rows is there tune_copies times, side by side */
 } product;
 
-/* `slots` by `vecs`, constants after inlining. An input of a group that ends before a multiple of four slots
- * may be loaded with up to three behind it. */
-VEC_INLINE void product_group(size_t slots, size_t vecs, size_t depth, const float *inputs, size_t pitch,
-                              const float *weights, float *sums, size_t sum_slot) {
-    vec sum[product_slots_most][product_vecs_most];
-    VEC_UNROLL
-    for (size_t slot = 0; slot < slots; slot++) {
+/* The number of a row in all lanes. */
+VEC_INLINE vec product_splat(bool copied, const float *numbers, size_t row) {
+    return copied ? vec_load_aligned(numbers + row * vec_lanes) : vec_splat_of_4(numbers + row / 4 * 4, row % 4);
+}
+
+/* Adds one term to the sums of `rows` by `vecs`, constants after inlining. */
+VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float *row_numbers, const float *lanes,
+                             vec sum[product_rows_most][product_vecs_most]) {
+    if (rows <= vecs) {
+        vec of_row[product_rows_most];
         VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            sum[slot][n] = vec_zero();
-    }
-    for (size_t k = depth; k > 0; k--, inputs += pitch, weights += vecs * vec_lanes) {
-        vec weight[product_vecs_most];
+        for (size_t row = 0; row < rows; row++)
+            of_row[row] = product_splat(copied, row_numbers, row);
         VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            weight[n] = vec_load_aligned(weights + n * vec_lanes);
-        VEC_UNROLL
-        for (size_t slot = 0; slot < slots; slot++) {
-            vec input = vec_splat_of_4(inputs + slot / 4 * 4, slot % 4);
-            if (!tune_hold && slot > 0) { /* where registers are too few, weights are loaded for each slot */
-                VEC_FORGET(weights);
-                VEC_UNROLL
-                for (size_t n = 0; n < vecs; n++)
-                    weight[n] = vec_load_aligned(weights + n * vec_lanes);
-            }
+        for (size_t n = 0; n < vecs; n++) {
+            vec of_lanes = vec_load_aligned(lanes + n * vec_lanes);
+            VEC_LOAD_ONCE(of_lanes);
             VEC_UNROLL
-            for (size_t n = 0; n < vecs; n++)
-                sum[slot][n] = vec_mul_add(input, weight[n], sum[slot][n]);
+            for (size_t row = 0; row < rows; row++)
+                sum[row][n] = vec_mul_add(of_lanes, of_row[row], sum[row][n]);
         }
-    }
-    VEC_UNROLL
-    for (size_t slot = 0; slot < slots; slot++, sums += sum_slot) {
-        VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            vec_store(sums + n * vec_lanes, sum[slot][n]);
-    }
-}
-
-VEC_INLINE void product_groups(size_t slots, size_t vecs, const product *p, size_t slot, size_t groups) {
-    const float *inputs = p->inputs + slot, *weights = p->weights;
-    float *sums = p->sums + slot * p->sum_slot;
-    size_t depth = p->depth, pitch = p->input_pitch, input_position = p->input_position;
-    size_t weight_position = p->weight_position, sum_slot = p->sum_slot;
-    for (size_t position = p->positions; position > 0; position--) {
-        for (size_t group = 0; group < groups; group++)
-            product_group(slots, vecs, depth, inputs + group * slots, pitch, weights, sums + group * slots * sum_slot,
-                          sum_slot);
-        inputs += input_position;
-        weights += weight_position;
-        sums += product_lanes;
-    }
-}
-
-/* Some groups of one size, from a slot on. Functions of their own, for the sake of their registers. */
-typedef void product_function(const product *p, size_t slot, size_t groups);
-#define PRODUCT(slots, vecs) \
-    static void product_##slots##_##vecs(const product *p, size_t slot, size_t groups) { \
-        if ((slots) * (vecs) <= tune_sums && (vecs) <= tune_vecs) /* else there are no such groups */ \
-            product_groups(slots, vecs, p, slot, groups); \
-    }
-#define PRODUCT_VECS(X, slots) X(slots, 1) X(slots, 2) X(slots, 3) X(slots, 4)
-#define PRODUCT_ALL(slots) PRODUCT_VECS(PRODUCT, slots)
-#define PRODUCT_SLOTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-PRODUCT_SLOTS(PRODUCT_ALL)
-#define PRODUCT_NAME(slots, vecs) product_##slots##_##vecs,
-#define PRODUCT_NAMES(slots) {PRODUCT_VECS(PRODUCT_NAME, slots)},
-static product_function *const product_functions[product_slots_most][product_vecs_most] = {
-    PRODUCT_SLOTS(PRODUCT_NAMES)};
-
-/* All of `slots` slots by one block of `vecs` vectors: in groups of one size, if there is one that leaves none over and
- * has sums enough to hide how long an addition takes; else as few groups as can be, position by position, so that
- * weights are still in the cache for the last group. */
-static void product_run(const product *p, size_t slots, size_t vecs) {
-    size_t most = packed_min(tune_sums / vecs, product_slots_most), size = most;
-    while (size * vecs >= tune_least_sums && slots % size != 0)
-        size--;
-    if (size * vecs >= tune_least_sums) {
-        product_functions[size - 1][vecs - 1](p, 0, slots / size);
         return;
     }
-    size_t groups = (slots + most - 1) / most;
-    size = (slots + groups - 1) / groups;
-    size_t whole = slots / size, rest = slots % size;
+    vec of_lanes[product_vecs_most];
+    VEC_UNROLL
+    for (size_t n = 0; n < vecs; n++)
+        of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        vec of_row = product_splat(copied, row_numbers, row);
+        if (!tune_hold && row > 0) { /* where registers are too few, vectors are loaded for each row */
+            VEC_FORGET(lanes);
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++)
+                of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
+        }
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            sum[row][n] = vec_mul_add(of_row, of_lanes[n], sum[row][n]);
+    }
+}
+
+/* Numbers of a group that ends before a multiple of four rows may be loaded with up to three behind them. */
+VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, const product *p, const float *row_numbers,
+                              const float *lanes, float *sums) {
+    size_t row_pitch = p->row_pitch, lane_pitch = p->lane_pitch, sum_row = p->sum_row, k = p->depth;
+    vec sum[product_rows_most][product_vecs_most];
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++) {
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            sum[row][n] = vec_zero();
+    }
+    for (; rows <= 2 && k >= 2; k -= 2, row_numbers += 2 * row_pitch, lanes += 2 * lane_pitch) {
+        product_step(rows, vecs, copied, row_numbers, lanes, sum);
+        product_step(rows, vecs, copied, row_numbers + row_pitch, lanes + lane_pitch, sum);
+    }
+    for (; k > 0; k--, row_numbers += row_pitch, lanes += lane_pitch)
+        product_step(rows, vecs, copied, row_numbers, lanes, sum);
+    VEC_UNROLL
+    for (size_t row = 0; row < rows; row++, sums += sum_row) {
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            vec_store(sums + n * vec_lanes, sum[row][n]);
+    }
+}
+
+VEC_INLINE void product_groups(size_t rows, size_t vecs, bool copied, const product *p, size_t row, size_t groups) {
+    const size_t copies = copied ? tune_copies : 1;
+    product q = *p;
+    q.rows += row * copies;
+    q.sums += row * q.sum_row;
+    for (size_t position = q.positions; position > 0; position--) {
+        for (size_t group = 0; group < groups; group++)
+            product_group(rows, vecs, copied, &q, q.rows + group * rows * copies, q.lanes,
+                          q.sums + group * rows * q.sum_row);
+        q.rows += q.row_position;
+        q.lanes += q.lane_position;
+        q.sums += q.sum_position;
+    }
+}
+
+/* Some groups of one size, from a row on. Functions of their own, for the sake of their registers. */
+typedef void product_function(const product *p, size_t row, size_t groups);
+#define PRODUCT(rows, vecs) \
+    static void product_##rows##_##vecs(const product *p, size_t row, size_t groups) { \
+        if ((rows) * (vecs) > tune_sums || ((vecs) > tune_vecs && (vecs) > tune_tile_vecs)) return; /* there are no such groups */ \
+        if (tune_copies > 1 && p->copied) \
+            product_groups(rows, vecs, true, p, row, groups); \
+        else \
+            product_groups(rows, vecs, false, p, row, groups); \
+    }
+#define PRODUCT_VECS(X, rows) X(rows, 1) X(rows, 2) X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6)
+#define PRODUCT_ALL(rows) PRODUCT_VECS(PRODUCT, rows)
+#define PRODUCT_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+PRODUCT_ROWS(PRODUCT_ALL)
+#define PRODUCT_NAME(rows, vecs) product_##rows##_##vecs,
+#define PRODUCT_NAMES(rows) {PRODUCT_VECS(PRODUCT_NAME, rows)},
+static product_function *const product_functions[product_rows_most][product_vecs_most] = {
+    PRODUCT_ROWS(PRODUCT_NAMES)};
+
+/* All of `rows` rows by one block of `vecs` vectors: in groups of one size, if there is one that leaves none over and has
+ * sums enough to hide how long an addition takes; else as few groups as can be, position by position, so that what lanes
+ * have is still in the cache for the last group. */
+static void product_run(const product *p, size_t rows, size_t vecs) {
+    size_t most = packed_min(tune_sums / vecs, product_rows_most), size = most;
+    while (size * vecs >= tune_least_sums && rows % size != 0)
+        size--;
+    if (size * vecs >= tune_least_sums) {
+        product_functions[size - 1][vecs - 1](p, 0, rows / size);
+        return;
+    }
+    size = packed_even(rows, most);
+    size_t whole = rows / size, rest = rows % size;
     product one = *p;
     one.positions = 1;
     for (size_t position = p->positions; position > 0; position--) {
         product_functions[size - 1][vecs - 1](&one, 0, whole);
         if (rest > 0) product_functions[rest - 1][vecs - 1](&one, whole * size, 1);
-        one.inputs += p->input_position;
-        one.weights += p->weight_position;
-        one.sums += product_lanes;
+        one.rows += p->row_position;
+        one.lanes += p->lane_position;
+        one.sums += p->sum_position;
     }
 }
 

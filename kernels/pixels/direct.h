@@ -23,11 +23,10 @@
 #ifndef CONVPOOL_PIXELS_DIRECT_H
 #define CONVPOOL_PIXELS_DIRECT_H
 
-#include "../packed.h"
+#include "gather.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
 
 /* Output channels a block: with four accumulators each, and their weights and an input vector beside
  * them, as many as the registers hold. */
@@ -39,15 +38,13 @@ enum { pixel_direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1
  * one step of pixels needs more. */
 enum { pixel_direct_tile_bytes = 24 * 1024 };
 
-VEC_INLINE size_t pixel_direct_plane_count(bool pool) { return pool ? 9 : 4; }
-
 /* Pixels that one pass of the inner loop computes. */
 VEC_INLINE size_t pixel_direct_step(bool pool) { return pool ? vec_lanes : 4 * vec_lanes; }
 
 /* Pixels a tile: a multiple of the step. */
 static size_t pixel_direct_tile_pixels(const convpool_shape *s) {
     size_t step = pixel_direct_step(s->pool);
-    size_t fit = pixel_direct_tile_bytes / sizeof(float) / pixel_direct_plane_count(s->pool) / step / s->channels;
+    size_t fit = pixel_direct_tile_bytes / sizeof(float) / pixels_positions(s->pool) / step / s->channels;
     size_t all = packed_round_up(s->out_height * s->out_width, step) / step;
     return step * (fit == 0 ? 1 : packed_min(fit, all));
 }
@@ -65,84 +62,8 @@ static inline double pixel_direct_error_bound(const convpool_shape *s, const voi
 }
 
 static size_t pixel_direct_scratch_size(const convpool_shape *s) {
-    return pixel_direct_plane_count(s->pool) * s->channels * pixel_direct_tile_pixels(s) * sizeof(float) +
+    return pixels_positions(s->pool) * s->channels * pixel_direct_tile_pixels(s) * sizeof(float) +
            CONVPOOL_ALIGNMENT - 1;
-}
-
-/* Loads and stores of n <= vec_lanes floats or pairs; where `whole`, a constant after inlining, n is vec_lanes. */
-VEC_INLINE vec pixel_direct_load(const float *p, bool whole, size_t n) {
-    return whole ? vec_load(p) : vec_load_part(p, n);
-}
-VEC_INLINE vec pixel_direct_load_even_odd(const float *p, bool whole, size_t n, vec *odd) {
-    return whole ? vec_load_even_odd(p, odd) : vec_load_even_odd_part(p, n, odd);
-}
-VEC_INLINE void pixel_direct_store(float *p, vec a, bool whole, size_t n) {
-    if (whole)
-        vec_store(p, a);
-    else
-        vec_store_part(p, a, n);
-}
-
-/* What may be done with the values of a vector of windows, by position, before they are stored as planes. */
-typedef void pixel_direct_transform(vec window[9]);
-
-/* Where planes go: floats from one plane of a channel to the next, and from one channel to the next. */
-typedef struct pixel_direct_pitch {
-    size_t plane, channel;
-} pixel_direct_pitch;
-
-/* The planes of n pixels of one row in one channel; `from` is what the first pixel reads first. */
-VEC_INLINE void pixel_direct_gather_pixels(bool pool, pixel_direct_transform *transform, bool whole, size_t n,
-                                           const float *from, size_t width, float *to, size_t pitch) {
-    vec window[9];
-    if (pool) {
-        VEC_UNROLL
-        for (size_t i = 0; i < 3; i++) {
-            const float *x = from + i * width;
-            window[3 * i] = pixel_direct_load_even_odd(x, whole, n, &window[3 * i + 1]);
-            if (whole)
-                window[3 * i + 2] = vec_shift_in(window[3 * i], x + 2 * vec_lanes);
-            else /* the even ones from x + 2 on would reach too far */
-                vec_load_even_odd_part(x + 1, n, &window[3 * i + 2]);
-        }
-        if (transform != NULL) transform(window);
-    } else {
-        VEC_UNROLL
-        for (size_t uv = 0; uv < 4; uv++)
-            window[uv] = pixel_direct_load(from + uv / 2 * width + uv % 2, whole, n);
-    }
-    VEC_UNROLL
-    for (size_t i = 0; i < pixel_direct_plane_count(pool); i++)
-        pixel_direct_store(to + i * pitch, window[i], whole, n);
-}
-
-/* Fills the planes of output pixels [first, first + count), and with zeros up to a multiple of the step. */
-VEC_INLINE void pixel_direct_gather(const convpool_shape *s, bool pool, pixel_direct_transform *transform,
-                                    const float *input, size_t first, size_t count, float *planes,
-                                    pixel_direct_pitch pitch) {
-    size_t first_row = first / s->out_width, first_column = first % s->out_width, stride = pool ? 2 : 1;
-    size_t padded = packed_round_up(count, pixel_direct_step(pool)), width = s->width, out_width = s->out_width;
-    size_t in_plane = s->height * width;
-    input += stride * (first_row * width);
-    for (size_t c = s->channels; c > 0; c--, input += in_plane, planes += pitch.channel) {
-        const float *row = input;
-        for (size_t done = 0, column = first_column, n; done < count; done += n, row += stride * width, column = 0) {
-            n = packed_min(count - done, out_width - column);
-            const float *from = row + stride * column;
-            float *to = planes + done;
-            if (n < vec_lanes)
-                pixel_direct_gather_pixels(pool, transform, false, n, from, width, to, pitch.plane);
-            else
-                for (size_t i = 0; i < n; i += vec_lanes) {
-                    size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-                    pixel_direct_gather_pixels(pool, transform, true, vec_lanes, from + stride * at, width, to + at,
-                                               pitch.plane);
-                }
-        }
-        for (size_t plane = 0; plane < pixel_direct_plane_count(pool); plane++)
-            for (size_t i = count; i < padded; i++)
-                planes[plane * pitch.plane + i] = 0;
-    }
 }
 
 /* A tile of output pixels: its planes, and where its results go. */
@@ -156,7 +77,7 @@ typedef struct pixel_direct_tile {
 VEC_INLINE void pixel_direct_finish(const pixel_direct_tile *t, vec sum, vec bias, float *to, size_t count) {
     vec y = vec_add(sum, bias);
     if (t->relu) y = vec_relu(y);
-    pixel_direct_store(to, y, count >= vec_lanes, count);
+    pixels_store(to, y, count >= vec_lanes, count);
 }
 
 /* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
@@ -200,7 +121,7 @@ VEC_INLINE void pixel_direct_block(int rows, bool pool, const pixel_direct_tile 
             }
             VEC_UNROLL
             for (size_t i = 0; i < 3; i++)
-                row_of_planes[i] += pixel_direct_plane_count(pool) * pitch;
+                row_of_planes[i] += pixels_positions(pool) * pitch;
         }
 
         float *to = output + at;
@@ -253,19 +174,14 @@ static pixel_direct_block_function *const pixel_direct_blocks[pixel_direct_rows]
 
 static void pixel_direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    const void *packed = job->packed;
-    const float *input = job->input;
-    float *output = job->output;
-    void *scratch = job->scratch;
-    size_t first_row = job->first_row, row_count = job->row_count;
-    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
-    float *planes = (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
-    const float *bias = packed, *weights = bias + packed_bias(s, pixel_direct_packed);
-    size_t first = first_row * s->out_width, end = first + row_count * s->out_width, most = pixel_direct_tile_pixels(s);
+    float *planes = packed_align(job->scratch);
+    const float *bias = job->packed, *weights = bias + packed_bias(s, pixel_direct_packed);
+    size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
+    size_t most = pixel_direct_tile_pixels(s);
     for (; first < end; first += most) {
         pixel_direct_tile t = {
             .planes = planes,
-            .output = output + first,
+            .output = job->output + first,
             .channels = s->channels,
             .pitch = most,
             .count = packed_min(most, end - first),
@@ -273,11 +189,11 @@ static void pixel_direct_run(const convpool_job *job) {
             .pool = s->pool,
             .relu = s->relu,
         };
-        pixel_direct_pitch pitch = {most, pixel_direct_plane_count(s->pool) * most};
+        pixels_planes to = {planes, most, pixels_positions(s->pool) * most};
         if (s->pool)
-            pixel_direct_gather(s, true, NULL, input, first, t.count, planes, pitch);
+            pixels_gather(s, true, NULL, job->input, first, t.count, pixel_direct_step(true), to);
         else
-            pixel_direct_gather(s, false, NULL, input, first, t.count, planes, pitch);
+            pixels_gather(s, false, NULL, job->input, first, t.count, pixel_direct_step(false), to);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
             rows = packed_min(pixel_direct_rows, s->out_channels - o);
             pixel_direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);

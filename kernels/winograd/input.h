@@ -14,30 +14,41 @@ typedef struct winograd_run {
     size_t row, column; /* where its first pixel goes */
 } winograd_run;
 
-/* Some units, and their tiles' slots: those of a unit side by side, the upper ones first. */
+/* Some units, and their tiles' slots. */
 typedef struct winograd_block {
-    size_t units, slots;
-    struct {
-        size_t slot, rows; /* of its first tile; rows of pixels that it has in the image */
-    } unit[winograd_slots];
+    size_t units, slots, tiles; /* of each unit: all, or where all lack the lower ones, the upper ones */
     size_t from[winograd_slots];           /* the tile's first input in its channel */
     unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
     unsigned char columns[winograd_slots]; /* and across; 4 where so many can be loaded of each of these rows */
+    bool forbidden;                        /* some tile has none that counts */
+    size_t first[winograd_slots];          /* by unit: the slot of its first tile, */
+    size_t unit_rows[winograd_slots];      /* the rows of pixels that it has in the image, */
+    size_t to[winograd_slots];             /* and where its pixels begin in a plane of the output */
     winograd_run runs[winograd_slots];
     size_t run_count;
 } winograd_block;
 
 /* ---- Which tiles ---- */
 
-static void winograd_add_tile(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t row,
-                              size_t column) {
-    size_t slot = b->slots++;
-    size_t rows = packed_min(p->tile, p->conv_height - row) + 1;
-    size_t columns = column < p->conv_width ? packed_min(p->tile, p->conv_width - column) + 1 : 0;
-    if (columns == p->side && (row + rows < s->height || column + 4 <= s->width)) columns = 4;
-    b->from[slot] = columns == 0 ? 0 : row * s->width + column;
-    b->rows[slot] = (unsigned char)rows;
-    b->columns[slot] = (unsigned char)columns;
+/* Of tiles that are nowhere: a slot has to be filled up, but what comes of it does not matter. */
+enum { winograd_nowhere = 255 };
+
+static void winograd_begin_block(const winograd_plan *p, bool upper, winograd_block *b) {
+    b->units = b->slots = b->run_count = 0;
+    b->tiles = upper ? p->across : p->tiles;
+    b->forbidden = false;
+    memset(b->columns, winograd_nowhere, sizeof b->columns);
+}
+
+/* Its slots are filled up to whole vectors. */
+static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
+    if (p->by_pixel) b->slots = packed_round_up(b->units, vec_lanes) * b->tiles;
+    for (size_t slot = 0; slot < packed_round_up(b->slots, vec_lanes); slot++)
+        if (b->columns[slot] == winograd_nowhere) { /* whatever does no harm */
+            b->from[slot] = b->from[0];
+            b->rows[slot] = b->rows[0];
+            b->columns[slot] = b->columns[0];
+        }
 }
 
 /* Adds the pixels of the last unit: to the run before, if they continue it. */
@@ -51,30 +62,35 @@ static void winograd_add_pixels(winograd_block *b, size_t row, size_t column, si
     }
 }
 
+/* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
-                              size_t unit_column) {
+                              size_t unit_column, unsigned large) {
     size_t stride = s->pool ? 2 : 1, row = unit_row * p->pixels, column = unit_column * p->pixels;
     if (s->out_width >= p->pixels) column = packed_min(column, s->out_width - p->pixels); /* moved left */
-    size_t count = packed_min(p->pixels, s->out_width - column);
-    b->unit[b->units].slot = b->slots;
-    b->unit[b->units++].rows = packed_min(p->pixels, s->out_height - row);
-    winograd_add_pixels(b, row, column, count);
-    for (size_t i = 0; i < p->across; i++) {
-        size_t conv_row = stride * row + i * p->tile;
-        for (size_t j = 0; j < p->across && conv_row < p->conv_height; j++)
-            winograd_add_tile(s, p, b, conv_row, stride * column + j * p->tile);
+    size_t unit = b->units++, step = p->by_pixel ? vec_lanes : 1; /* from one of its slots to the next */
+    size_t slot = p->by_pixel ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
+    b->first[unit] = slot;
+    b->unit_rows[unit] = packed_min(p->pixels, s->out_height - row);
+    b->to[unit] = row * s->out_width + column;
+    winograd_add_pixels(b, row, column, packed_min(p->pixels, s->out_width - column));
+    size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
+    size_t height = s->height, width = s->width, slots = b->slots;
+    for (size_t i = 0, y = stride * row; i < across && y < conv_height; i++, y += tile) {
+        size_t rows = packed_min(tile, conv_height - y) + 1;
+        bool forbidden = large >> i & 1, above_end = y + rows < height;
+        b->forbidden |= forbidden;
+        for (size_t j = 0, x = stride * column; j < across; j++, x += tile, slot += step, slots++) {
+            size_t left = x < conv_width ? conv_width - x : 0;
+            size_t columns = left >= tile ? (above_end || x + 4 <= width ? 4 : tile + 1) : left == 0 ? 0 : left + 1;
+            b->from[slot] = left == 0 ? 0 : y * width + x;
+            b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
+            b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
+        }
     }
+    b->slots = slots;
 }
 
 /* ---- Their inputs ---- */
-
-/* Four floats at each of the lanes' offsets: to[k] has in every lane n what is at from[offset[n] + k]. */
-VEC_INLINE void winograd_load_4(const float *from, const size_t *offset, vec to[4]) {
-    VEC_UNROLL
-    for (size_t k = 0; k < 4; k++)
-        to[k] = vec_lanes == 1 ? vec_load(from + *offset + k) : vec_load_quads(from, offset + k);
-    vec_transpose_quads(to);
-}
 
 /* A vector of tiles in one channel. */
 typedef struct winograd_tiles {
@@ -84,34 +100,31 @@ typedef struct winograd_tiles {
     size_t rows; /* that count, the others being 0 */
 } winograd_tiles;
 
-/* Their transformed inputs: to[position * stride]. Down first, then across. The rows
- * in the middle, which the others need, come first: all of them at once would not fit the registers. */
-VEC_INLINE void winograd_transform(size_t tile, winograd_tiles t, float *to, size_t stride) {
-    static const unsigned char orders[2][4] = {{1, 0, 2}, {1, 2, 0, 3}};
-    vec d[4][4];
-    for (size_t i = 0; i < 4; i++)
-        for (size_t j = 0; j < 4; j++)
-            d[i][j] = vec_zero();
+/* Their transformed inputs: to[position * stride]. Down first, four columns of some tiles at a time, then across.
+ * `all` rows may be known to count. */
+VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, float *to, size_t stride) {
+    vec e[4][4];
     VEC_UNROLL
-    for (size_t n = 0; n <= tile; n++) {
-        size_t i = orders[tile - 2][n];
-        vec row[4];
-        float *line = to + i * (tile + 1) * stride;
-        VEC_FORGET(line); /* else GCC keeps all the addresses, on the stack */
-        if ((n != 1 || tile == 2) && i < t.rows) winograd_load_4(t.from + i * t.row_stride, t.offset, d[i]);
-        if (n == 0 && tile == 3 && 2 < t.rows) winograd_load_4(t.from + 2 * t.row_stride, t.offset, d[2]);
+    for (size_t k = 0; k < 4; k++) {
+        vec d[4], column[4];
+        const float *from = vec_lanes == 1 ? t.from + *t.offset + k : t.from;
         VEC_UNROLL
-        for (size_t j = 0; j <= tile; j++) {
-            vec column[4];
-            winograd_forward(tile, (vec[]){d[0][j], d[1][j], d[2][j], d[3][j]}, column);
-            row[j] = column[i];
-        }
-        vec across[4];
-        winograd_forward(tile, row, across);
+        for (size_t i = 0; i <= tile; i++, from += t.row_stride)
+            d[i] = !all && i >= t.rows ? vec_zero() : vec_lanes == 1 ? vec_load(from) : vec_load_quads(from, t.offset + k);
+        winograd_forward(tile, d, column);
+        VEC_UNROLL
+        for (size_t i = 0; i <= tile; i++)
+            e[i][k] = column[i];
+    }
+    VEC_UNROLL
+    for (size_t i = 0; i <= tile; i++, to += (tile + 1) * stride) {
+        vec row[4];
+        vec_transpose_quads(e[i]);
+        winograd_forward(tile, e[i], row);
         VEC_UNROLL
         for (size_t j = 0; j <= tile; j++)
-            vec_store(line + j * stride, across[j]);
-        VEC_FORGET(t.from);
+            vec_store(to + j * stride, row[j]);
+        VEC_FORGET(to); /* else GCC keeps all the addresses, on the stack */
     }
 }
 
@@ -131,6 +144,15 @@ static void winograd_copy_patches(const winograd_block *b, size_t slot, const fl
     }
 }
 
+/* For tiles some of whose rows do not count, as a function of its own: else GCC would make one of both, full of
+ * branches. */
+#define WINOGRAD_TRANSFORM_PART(tile) \
+    static __attribute__((noinline)) void winograd_transform_part_##tile(winograd_tiles t, float *to, size_t stride) { \
+        winograd_transform(tile, false, t, to, stride); \
+    }
+WINOGRAD_TRANSFORM_PART(2)
+WINOGRAD_TRANSFORM_PART(3)
+
 VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t tile,
                                          const winograd_block *b, const float *input, float *v) {
     float patches[16 * vec_lanes];
@@ -144,14 +166,17 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
             if (b->rows[i] != b->rows[slot] || b->columns[i] != 4) rows[slot / vec_lanes] = 0;
     }
     size_t width = s->width, in_plane = s->height * width, slots = b->slots, stride = p->v_position;
-    for (size_t c = s->channels; c > 0; c--, input += in_plane, v += p->slots)
+    for (size_t c = s->channels; c > 0; c--, input += in_plane, v += p->v_channel)
         for (size_t slot = 0; slot < slots; slot += vec_lanes) {
             winograd_tiles t = {input, b->from + slot, width, rows[slot / vec_lanes]};
             if (t.rows == 0) {
                 winograd_copy_patches(b, slot, input, width, patches);
                 t = (winograd_tiles){patches, patch_offset, 4, tile + 1};
             }
-            winograd_transform(tile, t, v + slot, stride);
+            if (t.rows == tile + 1)
+                winograd_transform(tile, true, t, v + slot, stride);
+            else
+                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + slot, stride);
         }
 }
 

@@ -6,122 +6,173 @@
 #include "../finish.h"
 #include "input.h"
 
-/* What turning products into pixels takes: m[slot][position][channel] in, pixels[row of a unit][pixel][channel] out. */
+/* What turning products into pixels takes: m[block of lanes][row][position][lane] in. */
 typedef struct winograd_output {
     const winograd_block *block;
     const float *m, *bias;
-    float *pixels;
-    size_t lanes;      /* channels */
-    size_t m_slot;     /* floats from one slot to the next */
-    size_t row_floats; /* from one row of pixels to the next */
+    size_t m_row, m_vecs; /* floats from one row to the next, and from one block of vectors to the next */
+    size_t channels;      /* whole vectors of them, where they are lanes */
+    size_t first, end;    /* units, */
+    size_t m_first;       /* and, where lanes are tiles, the one whose products come first */
+    float *to;            /* [row of a unit][pixel][channel] or [channel][row of a unit][pixel] */
+    size_t to_row, to_channel;
+    bool in_place; /* `to` is the output itself, whole vectors of units */
     bool relu;
 } winograd_output;
 
-/* The convolution outputs of a tile in a vector of channels, row by row. Down first, then across. */
-VEC_INLINE void winograd_outputs_of(size_t tile, const float *m, vec y[3][3]) {
-    vec z[3][4];
+/* The products of a unit's, or a vector of units', tiles; and what becomes of them. */
+typedef struct winograd_unit {
+    const float *m[4];
+    bool upper; /* there are no lower tiles */
+    vec bias, floor;
+    float *to; /* the first row of pixels */
+    size_t to_row;
+    const size_t *offsets;
+} winograd_unit;
+
+/* Row i of the convolution outputs of a tile, for i ascending, from products `lanes` floats apart. Down first, then across. */
+VEC_INLINE void winograd_outputs_row(size_t tile, size_t lanes, size_t i, const float *m, vec middle[4], vec y[3]) {
+    vec z[4], both = vec_zero();
     VEC_UNROLL
     for (size_t j = 0; j <= tile; j++) {
-        vec column[4], down[3];
+        vec column[4];
         VEC_UNROLL
-        for (size_t i = 0; i <= tile; i++)
-            column[i] = vec_load(m + (i * (tile + 1) + j) * product_lanes);
-        winograd_inverse(tile, column, down);
-        VEC_UNROLL
-        for (size_t i = 0; i < tile; i++)
-            z[i][j] = down[i];
+        for (size_t k = 0; k <= tile; k++) /* those that it does not need are not loaded */
+            column[k] = vec_load(m + (k * (tile + 1) + j) * lanes);
+        z[j] = winograd_inverse(tile, i, column, &middle[j]);
     }
     VEC_UNROLL
-    for (size_t i = 0; i < tile; i++)
-        winograd_inverse(tile, z[i], y[i]);
+    for (size_t j = 0; j < tile; j++)
+        y[j] = winograd_inverse(tile, j, z, &both);
 }
 
-/* One unit without pooling: a tile, whose outputs are the pixels. */
-VEC_INLINE void winograd_output_tile(size_t tile, const winograd_output *a, const float *m, vec bias, vec floor,
-                                     float *to) {
-    vec y[3][3];
-    winograd_outputs_of(tile, m, y);
+/* Finishes and stores `count` pixels, row i of a unit: side by side, lanes being channels, or by turns. */
+VEC_INLINE void winograd_put(bool by_pixel, size_t count, const winograd_unit *u, size_t i, const vec *row) {
+    float *to = u->to + i * u->to_row;
+    vec y[3];
+    VEC_UNROLL
+    for (size_t j = 0; j < count; j++)
+        y[j] = vec_max(u->floor, vec_add(row[j], u->bias));
+    if (by_pixel && count == 3) {
+        vec_store_3(to, u->offsets, y[0], y[1], y[2]);
+    } else if (by_pixel && count == 2) {
+        vec_store_2(to, y[0], y[1]);
+    } else {
+        VEC_UNROLL
+        for (size_t j = 0; j < count; j++)
+            vec_store(to + j * product_lanes, y[j]);
+    }
+}
+
+/* Row i of the outputs of two tiles of F(3x3, 2x2) side by side, pooled across. */
+VEC_INLINE void winograd_pair_row(size_t lanes, size_t i, const float *left, const float *right, vec middle[2][4], vec y[3]) {
+    vec a[3], b[3];
+    winograd_outputs_row(3, lanes, i, left, middle[0], a);
+    winograd_outputs_row(3, lanes, i, right, middle[1], b);
+    y[0] = vec_max(a[0], a[1]);
+    y[1] = vec_max(a[2], b[0]);
+    y[2] = vec_max(b[1], b[2]);
+}
+
+/* Pooled, 2x2 tiles of F(3x3, 2x2), which are 3x3 windows. */
+VEC_INLINE void winograd_output_windows(bool by_pixel, const winograd_unit *u) {
+    vec middle[2][4], y[3], largest[3];
+    VEC_UNROLL
+    for (size_t i = 0; i < 6; i++) {
+        if (i == 3 && u->upper) return;
+        winograd_pair_row(winograd_lanes(by_pixel), i % 3, u->m[i / 3 * 2], u->m[i / 3 * 2 + 1], middle, y);
+        VEC_UNROLL
+        for (size_t j = 0; j < 3; j++)
+            largest[j] = i % 2 == 0 ? y[j] : vec_max(largest[j], y[j]);
+        if (i % 2 == 1) winograd_put(by_pixel, 3, u, i / 2, largest);
+    }
+}
+
+/* A tile, whose outputs are the pixels; or, pooled, a tile of F(2x2, 2x2), which is a window. */
+VEC_INLINE void winograd_output_tile(bool by_pixel, size_t tile, bool pool, const winograd_unit *u) {
+    vec middle[4], y[3], largest[1];
     VEC_UNROLL
     for (size_t i = 0; i < tile; i++) {
-        VEC_UNROLL
-        for (size_t j = 0; j < tile; j++)
-            vec_store(to + i * a->row_floats + j * product_lanes, vec_max(floor, vec_add(y[i][j], bias)));
+        winograd_outputs_row(tile, winograd_lanes(by_pixel), i, u->m[0], middle, y);
+        if (!pool) {
+            winograd_put(by_pixel, tile, u, i, y);
+        } else {
+            vec larger = vec_max(y[0], y[1]);
+            largest[0] = i == 0 ? larger : vec_max(largest[0], larger);
+        }
     }
+    if (pool) winograd_put(by_pixel, 1, u, 0, largest);
 }
 
-/* One unit with pooling of F(2x2, 2x2): a tile is a pooling window. */
-VEC_INLINE void winograd_output_window(const float *m, vec bias, vec floor, float *to) {
-    vec y[3][3];
-    winograd_outputs_of(2, m, y);
-    vec largest = vec_max(vec_max(y[0][0], y[0][1]), vec_max(y[1][0], y[1][1]));
-    vec_store(to, vec_max(floor, vec_add(largest, bias)));
+VEC_INLINE void winograd_output_unit(bool by_pixel, size_t tile, bool pool, const winograd_unit *u) {
+    if (pool && tile == 3)
+        winograd_output_windows(by_pixel, u);
+    else
+        winograd_output_tile(by_pixel, tile, pool, u);
 }
 
-/* The outputs of two tiles of F(3x3, 2x2) side by side, pooled across. */
-VEC_INLINE void winograd_output_pair(const winograd_output *a, const float *m, vec to[3][3]) {
-    vec y[3][3];
-    winograd_outputs_of(3, m, y);
-    VEC_UNROLL
-    for (size_t i = 0; i < 3; i++) {
-        to[i][0] = vec_max(y[i][0], y[i][1]);
-        to[i][1] = y[i][2];
-    }
-    winograd_outputs_of(3, m + a->m_slot, y);
-    VEC_UNROLL
-    for (size_t i = 0; i < 3; i++) {
-        to[i][1] = vec_max(to[i][1], y[i][0]);
-        to[i][2] = vec_max(y[i][1], y[i][2]);
-    }
-}
+static const float winograd_lowest = -INFINITY; /* all that is compared to it are numbers, or -infinity */
 
-/* One unit with pooling of F(3x3, 2x2): 2x2 tiles are 3x3 pooling windows. Its lower tiles are there where it has more
- * than one row of pixels. */
-VEC_INLINE void winograd_output_windows(const winograd_output *a, const float *m, size_t rows, vec bias, vec floor,
-                                        float *to) {
-    vec upper[3][3], lower[3][3];
-    winograd_output_pair(a, m, upper);
-    VEC_UNROLL
-    for (size_t j = 0; j < 3; j++)
-        vec_store(to + j * product_lanes, vec_max(floor, vec_add(vec_max(upper[0][j], upper[1][j]), bias)));
-    if (rows == 1) return;
-    winograd_output_pair(a, m + 2 * a->m_slot, lower);
-    VEC_UNROLL
-    for (size_t j = 0; j < 3; j++) {
-        vec_store(to + a->row_floats + j * product_lanes,
-                  vec_max(floor, vec_add(vec_max(upper[2][j], lower[0][j]), bias)));
-        vec_store(to + 2 * a->row_floats + j * product_lanes,
-                  vec_max(floor, vec_add(vec_max(lower[1][j], lower[2][j]), bias)));
-    }
-}
-
-VEC_INLINE void winograd_output_block(size_t tile, bool pool, const winograd_output *a) {
-    static const float lowest = -INFINITY; /* all that comes here are numbers, or -infinity */
+/* Lanes being output channels, all of some units. */
+VEC_INLINE void winograd_output_channels(size_t tile, bool pool, const winograd_output *a) {
     size_t pixels = pool && tile == 2 ? 1 : tile;
-    vec floor = a->relu ? vec_zero() : vec_splat(&lowest);
-    for (size_t n = 0; n < a->lanes; n += vec_lanes) {
-        vec bias = vec_load(a->bias + n);
-        for (size_t unit = 0; unit < a->block->units; unit++) {
-            const float *m = a->m + a->block->unit[unit].slot * a->m_slot + n;
-            float *to = a->pixels + pixels * unit * product_lanes + n;
-            if (!pool)
-                winograd_output_tile(tile, a, m, bias, floor, to);
-            else if (tile == 2)
-                winograd_output_window(m, bias, floor, to);
-            else
-                winograd_output_windows(a, m, a->block->unit[unit].rows, bias, floor, to);
+    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
+    for (size_t n = 0; n < a->channels; n += vec_lanes) {
+        u.bias = vec_load(a->bias + n);
+        for (size_t unit = a->first; unit < a->end; unit++) {
+            VEC_UNROLL
+            for (size_t k = 0; k < 4; k++)
+                u.m[k] = a->m + (a->block->first[unit] + k) * a->m_row + n;
+            u.upper = a->block->unit_rows[unit] == 1;
+            u.to = a->to + pixels * unit * product_lanes + n;
+            winograd_output_unit(false, tile, pool, &u);
+        }
+    }
+}
+
+/* Lanes being tiles, some vectors of units in output channels one by one. */
+VEC_INLINE void winograd_output_pixels(size_t tile, bool pool, const winograd_output *a) {
+    static const size_t side_by_side[16] = {0, 0, 0, 0, 12, 0, 0, 0, 24, 0, 0, 0, 36};
+    size_t pixels = pool && tile == 2 ? 1 : tile, tiles = a->block->tiles;
+    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
+    u.upper = tiles < 4;
+    for (size_t unit = a->first; unit < a->end; unit += vec_lanes) {
+        size_t n = (unit - a->m_first) / vec_lanes * tiles;
+        u.to = a->to + (!a->in_place ? pixels * unit : pixels == 1 ? a->block->to[unit] : 0);
+        u.offsets = a->in_place ? a->block->to + unit : side_by_side;
+        VEC_UNROLL
+        for (size_t k = 0; k < 4; k++) /* what is not there is not read */
+            u.m[k] = a->m + (n + k) / tune_tile_vecs * a->m_vecs + (n + k) % tune_tile_vecs * vec_lanes;
+        for (size_t row = 0; row < a->channels; row++, u.to += a->to_channel) {
+            u.bias = vec_splat(a->bias + row);
+            winograd_output_unit(true, tile, pool, &u);
+            VEC_UNROLL
+            for (size_t k = 0; k < 4; k++)
+                u.m[k] += a->m_row;
         }
     }
 }
 
 /* As functions of their own, for the sake of their registers. */
 typedef void winograd_output_function(const winograd_output *a);
-#define WINOGRAD_OUTPUT(tile, pool) \
-    static void winograd_output_##tile##_##pool(const winograd_output *a) { winograd_output_block(tile, pool, a); }
-WINOGRAD_OUTPUT(2, 0)
-WINOGRAD_OUTPUT(2, 1)
-WINOGRAD_OUTPUT(3, 0)
-WINOGRAD_OUTPUT(3, 1)
-static winograd_output_function *const winograd_outputs[2][2] = {{winograd_output_2_0, winograd_output_2_1},
-                                                                 {winograd_output_3_0, winograd_output_3_1}};
+#define WINOGRAD_OUTPUT(lanes, tile, pool) \
+    static void winograd_output_##lanes##_##tile##_##pool(const winograd_output *a) { \
+        winograd_output_##lanes(tile, pool, a); \
+    }
+#define WINOGRAD_OUTPUTS(lanes) \
+    WINOGRAD_OUTPUT(lanes, 2, 0) \
+    WINOGRAD_OUTPUT(lanes, 2, 1) \
+    WINOGRAD_OUTPUT(lanes, 3, 0) \
+    WINOGRAD_OUTPUT(lanes, 3, 1)
+WINOGRAD_OUTPUTS(channels)
+WINOGRAD_OUTPUTS(pixels)
+#define WINOGRAD_OUTPUT_NAMES(lanes) \
+    { \
+        {winograd_output_##lanes##_2_0, winograd_output_##lanes##_2_1}, { \
+            winograd_output_##lanes##_3_0, winograd_output_##lanes##_3_1 \
+        } \
+    }
+static winograd_output_function *const winograd_outputs[2][2][2] = {WINOGRAD_OUTPUT_NAMES(channels),
+                                                                    WINOGRAD_OUTPUT_NAMES(pixels)};
 
 #endif

@@ -4,68 +4,141 @@
 #define CONVPOOL_WINOGRAD_PLAN_H
 
 #include "../direct.h"
+#include "../finish.h"
 
 enum {
-    winograd_slots = tune_slots, /* tiles of a block, at most */
-    winograd_pad = 16,           /* floats between positions, so that they do not all meet in one set of a cache */
-    winograd_kept = 256 * 1024,  /* bytes of products that are kept at a time, where transformed inputs are many */
-    winograd_many = 192 * 1024,  /* bytes of these */
+    winograd_slots = 64,        /* tiles of a block, at most */
+    winograd_long = 48,         /* input channels from which on blocks have half as many tiles there */
+    winograd_copied = 8192,     /* pairs of channels up to which weights are copied there */
+    winograd_pad = 16,          /* floats between positions, so that they do not all meet in one set of a cache */
+    winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
+    winograd_many = 192 * 1024, /* bytes of these */
+    /* Where products are fused with what follows: bytes of transformed inputs that are kept; output channels and vectors
+     * of pixels of a block, three sums for each two. */
+    winograd_windows = 18 * 1024,
+    winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
+    winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
 };
+_Static_assert(tune_fuse <= winograd_windows / (9 * (int)sizeof(float)), "a block has a window at least");
 _Static_assert(tune_slots > 0 && tune_slots % 4 == 0 && tune_slots % (int)vec_lanes == 0,
                "a block is whole units of four tiles, and whole vectors");
 _Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
                    (int)tune_slots_short <= (int)tune_slots,
                "and so is one of short sums");
-_Static_assert(tune_slots <= 64 && tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
+_Static_assert((int)tune_slots <= (int)winograd_slots && tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
                "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX");
+_Static_assert(tune_fill_22 > 0 && tune_fill_22 <= 100 && tune_fill_32 > 0 && tune_fill_32 <= 100, "percent");
 
-/* A unit is the tile or tiles whose outputs are a square of whole output pixels. Units are numbered row by row through
+/* Two arrangements. Lanes run over output channels, and rows of products are tiles; or lanes run over tiles, so that
+ * outputs need not be transposed, and rows are output channels.
+ *
+ * A unit is the tile or tiles whose outputs are a square of whole output pixels. Units are numbered row by row through
  * the image; a block is some of them, in order. Rows of tiles lie on a grid from row 0 on; of their columns the last
- * unit's are moved left until it ends with the image. */
+ * unit's are moved left until it ends with the image. Each tile of a block has a slot: those of a unit side by side or,
+ * where lanes are tiles, first the first tiles of a vector of units, then their second tiles... */
 typedef struct winograd_plan {
     size_t tile, side, positions;   /* convolution outputs across a tile; inputs across it; inputs of it */
-    size_t across;                  /* tiles across a unit, and down */
+    size_t across, tiles;           /* tiles across a unit, and down; in all */
     size_t pixels;                  /* output pixels across a unit, and down */
     size_t conv_height, conv_width; /* the convolution's outputs that count */
     size_t unit_rows, unit_columns; /* in the image */
     size_t slots, units;            /* of a block, at most: tiles, and units */
-    size_t vecs;                    /* vectors of output channels */
-    size_t v_position;              /* floats of transformed inputs between positions */
-    size_t m_slot;                  /* floats of products between slots */
-    size_t chunk;                   /* blocks of output channels whose products are kept at a time */
+    size_t v_position, v_channel;   /* floats of transformed inputs between positions, and between channels */
+    size_t m_row;                   /* floats of products between rows */
+    bool by_pixel;                  /* lanes are tiles */
+    bool fused;                     /* and products become outputs while they are in registers; */
+    bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one */
+    /* Where they are, */
+    size_t rows;   /* output channels that are computed together */
+    size_t set;    /* vectors of tiles whose products are kept at a time, */
+    size_t m_vecs; /* and floats between those of one block of vectors and the next */
+    size_t copies; /* of each weight, side by side */
+    /* else */
+    size_t vecs;  /* vectors of output channels */
+    size_t chunk; /* blocks of these whose products are kept at a time */
 } winograd_plan;
+
+/* Floats from one position's products to the next's. */
+VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_vecs * vec_lanes : product_lanes; }
+
+/* Whether lanes are better run over tiles than over output channels: where they keep lanes nearly as busy, or busier.
+ * `percent` is how nearly. */
+VEC_INLINE bool winograd_tiles_fill(const convpool_shape *s, size_t units, int percent) {
+    double tiles = (double)units / (double)packed_round_up(units, vec_lanes);
+    double channels = (double)s->out_channels / (double)packed_round_up(s->out_channels, vec_lanes);
+    return tiles >= percent / 100.0 * channels;
+}
+
+static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
+    size_t units = p->unit_rows * p->unit_columns;
+    if (units * p->tiles <= 12) return false;
+    if (p->tile == 2) return s->channels < 256 && winograd_tiles_fill(s, units, tune_fill_22);
+    return s->channels < tune_long && winograd_tiles_fill(s, units, s->channels <= 8 ? 130 : tune_fill_32);
+}
+
+/* Tiles of a block, at most. */
+static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan *p) {
+    size_t units = p->unit_rows * p->unit_columns;
+    if (p->fused) { /* whole groups of vectors */
+        size_t group = winograd_fused_vecs * vec_lanes, fit = winograd_windows / (9 * sizeof(float)) / s->channels;
+        fit = fit < group ? group : packed_min(winograd_slots, fit / group * group);
+        return packed_min(fit, packed_round_up(units, vec_lanes));
+    }
+    if (p->by_pixel) {
+        size_t most = s->channels < winograd_long ? winograd_slots : winograd_slots / 2, least = p->tiles * vec_lanes;
+        return packed_min(most < least ? least : most, packed_round_up(units, vec_lanes) * p->tiles);
+    }
+    return packed_min(s->channels > tune_short ? tune_slots : tune_slots_short,
+                      packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
+}
 
 static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     winograd_plan p = {.tile = tile, .side = tile + 1, .positions = (tile + 1) * (tile + 1)};
     p.across = s->pool && tile == 3 ? 2 : 1;
+    p.tiles = p.across * p.across;
     p.pixels = s->pool && tile == 2 ? 1 : tile;
     p.conv_height = s->pool ? 2 * s->out_height : s->out_height;
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
-    size_t all = p.unit_rows * p.unit_columns * p.across * p.across;
-    p.slots = packed_min(s->channels > tune_short ? winograd_slots : tune_slots_short,
-                         packed_round_up(all, vec_lanes > 4 ? vec_lanes : 4));
-    p.units = p.slots / (p.across * p.across);
+    p.by_pixel = winograd_is_by_pixel(s, &p);
+    p.fused = p.by_pixel && s->pool && tile == 2 && s->channels <= tune_fuse;
+    p.slots = winograd_block_slots(s, &p);
+    p.units = p.slots / p.tiles;
+    p.gathered = p.fused && s->out_width >= vec_lanes;
+    p.v_position = p.fused ? p.slots : s->channels * p.slots + winograd_pad;
+    p.v_channel = p.fused ? p.positions * p.slots : p.slots;
+    p.m_row = p.positions * winograd_lanes(p.by_pixel) + winograd_pad;
+    p.rows = packed_even(s->out_channels, p.fused ? winograd_fused_rows : tune_rows);
+    for (p.set = tune_tile_vecs; p.set % p.tiles != 0; p.set += tune_tile_vecs) {
+    }
+    p.set = packed_min(p.set, p.slots / vec_lanes);
+    p.m_vecs = p.rows * p.m_row;
+    p.copies = p.by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
     p.vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
-    p.v_position = s->channels * p.slots + winograd_pad;
-    p.m_slot = p.positions * product_lanes + winograd_pad;
-    size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_slot);
+    size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_row);
     bool many = p.positions * p.v_position * sizeof(float) > winograd_many;
     p.chunk = many && kept > 1 ? packed_min(kept, (p.vecs + tune_vecs - 1) / tune_vecs) : 1;
     return p;
 }
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per block of output channels
- * [position][c][channel of the block], the last vector filled up with copies of the last channel. ---- */
+ * [position][c][channel of the block]. A block is the channels that are computed together; where lanes run over
+ * channels the last vector is filled up with copies of the last channel, else each weight is there p.copies times; where
+ * products are fused, it is [column of positions][c][row of positions][channel of the block]. ---- */
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
+static packed_blocks winograd_blocks(const winograd_plan *p) {
+    return p->by_pixel ? (packed_blocks){p->rows, 1} : (packed_blocks){product_lanes, vec_lanes};
+}
+
 static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
-    size_t weights = p.positions * s->channels * p.vecs * vec_lanes;
+    size_t channels = packed_channels(s, winograd_blocks(&p)), behind = 4; /* may be loaded with the last of them */
+    size_t weights = p.positions * s->channels * channels * p.copies + behind;
     return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
@@ -76,37 +149,49 @@ static void winograd_pack(const convpool_shape *s, size_t tile, const float *wei
     to += packed_limit + winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     winograd_plan p = winograd_make_plan(s, tile);
-    for (size_t vector = 0, vecs; vector < p.vecs; vector += vecs) {
-        vecs = packed_min(tune_vecs, p.vecs - vector);
-        size_t lanes = vecs * vec_lanes;
-        for (size_t lane = 0; lane < lanes; lane++) {
-            size_t o = packed_min(vector * vec_lanes + lane, s->out_channels - 1);
+    packed_blocks blocks = winograd_blocks(&p);
+    size_t channels = packed_channels(s, blocks);
+    for (size_t first = 0, count; first < channels; first += count) {
+        count = packed_block(s, blocks, first);
+        for (size_t i = 0; i < count; i++) {
+            size_t o = packed_min(first + i, s->out_channels - 1);
             for (size_t c = 0; c < s->channels; c++) {
                 convpool_winograd_filter(tile, weights + (o * s->channels + c) * 4, s->flip, filter);
-                for (size_t t = 0; t < p.positions; t++)
-                    to[(t * s->channels + c) * lanes + lane] = filter[t];
+                for (size_t t = 0; t < p.positions; t++) {
+                    size_t at = p.fused ? (t % 3 * s->channels + c) * 3 + t / 3 : t * s->channels + c;
+                    for (size_t copy = 0; copy < p.copies; copy++)
+                        to[(at * count + i) * p.copies + copy] = filter[t];
+                }
             }
         }
-        to += p.positions * s->channels * lanes;
+        to += p.positions * s->channels * count * p.copies;
     }
+    for (size_t i = 0; i < 4; i++)
+        to[i] = 0;
 }
 
 static double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
     return packed_winograd_bound(s, direct_blocks, tile, packed, max_abs_input);
 }
 
-/* ---- Scratch: the transformed inputs of a block, [position][c][slot]; its products with a chunk of blocks of output
- * channels, [block][slot][position][channel]; and its pixels in one such block, [row of a unit][pixel][channel]. Or
- * what `direct` needs. ---- */
+/* ---- Scratch: the transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block of lanes][row][position][lane]:
+ * of all its tiles with a chunk of blocks of output channels, or of a set of its tiles with the channels that are
+ * computed together; and the pixels that come of them: [row of a unit][pixel][channel], or [channel][row of a
+ * unit][pixel]. Or what `direct` needs. ---- */
 
-static size_t winograd_v_floats(const winograd_plan *p) {
-    return packed_round_up(p->positions * p->v_position + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+static size_t winograd_v_floats(const convpool_shape *s, const winograd_plan *p) {
+    size_t floats = p->fused ? s->channels * p->v_channel : p->positions * p->v_position;
+    return packed_round_up(floats + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+}
+static size_t winograd_m_floats(const winograd_plan *p) {
+    if (p->fused) return 0;
+    return p->by_pixel ? (p->set + tune_tile_vecs - 1) / tune_tile_vecs * p->m_vecs : p->chunk * p->slots * p->m_row;
 }
 
 static size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
-    size_t m = p.chunk * p.slots * p.m_slot, pixels = p.pixels * p.pixels * p.units * product_lanes;
-    size_t own = (winograd_v_floats(&p) + m + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    size_t pixels = p.pixels * p.pixels * p.units * (p.by_pixel ? p.rows : product_lanes);
+    size_t own = (winograd_v_floats(s, &p) + winograd_m_floats(&p) + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
     if (row > direct) direct = row;

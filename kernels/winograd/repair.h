@@ -9,6 +9,10 @@
 VEC_INLINE vec winograd_magnitude(const float *x, size_t n, vec most) {
     vec four[4] = {most, most, most, most};
     size_t i = 0;
+    if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
+        four[0] = vec_max_magnitude(four[0], vec_load(x));
+        i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
+    }
     for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
         VEC_UNROLL
         for (size_t k = 0; k < 4; k++)
@@ -33,11 +37,11 @@ static bool winograd_is_below(vec most, float limit) {
     return true;
 }
 
-/* Whether a row of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
- * that lies in its rows, dropped columns, too. */
+/* Whether rows of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
+ * that lies in their rows, dropped columns, too. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
-                                  size_t unit_row) {
-    size_t step = p->across * p->tile, first = unit_row * step, last = packed_min(first + step, p->conv_height);
+                                  size_t first_row, size_t end_row) {
+    size_t step = p->across * p->tile, first = first_row * step, last = packed_min(end_row * step, p->conv_height);
     vec most = vec_zero();
     for (size_t c = 0; c < s->channels; c++)
         most = winograd_magnitude(input + (c * s->height + first) * s->width, (last + 1 - first) * s->width, most);
@@ -56,18 +60,23 @@ static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *
 }
 
 /* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
- * 0. */
-static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t lanes, float *m) {
-    for (size_t slot = 0; slot < b->slots; slot++)
-        for (size_t lane = 0; lane < lanes && b->rows[slot] == 0; lane++)
-            m[slot * p->m_slot + (p->side + 1) * product_lanes + lane] = -INFINITY;
+ * 0. Of vector `first` of tiles on, where lanes are tiles. */
+static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t first, size_t channels, float *m) {
+    size_t centre = (p->side + 1) * winograd_lanes(p->by_pixel), end = p->by_pixel ? (first + p->set) * vec_lanes : b->slots;
+    for (size_t slot = first * vec_lanes; slot < end && slot < b->slots; slot++) {
+        size_t n = slot / vec_lanes - first;
+        float *at = p->by_pixel ? m + n / tune_tile_vecs * p->m_vecs + n % tune_tile_vecs * vec_lanes + slot % vec_lanes
+                                : m + slot * p->m_row;
+        for (size_t i = 0; i < channels && b->rows[slot] == 0; i++)
+            at[centre + i * (p->by_pixel ? p->m_row : 1)] = -INFINITY;
+    }
 }
 
 /* Takes in a row of convolution outputs with the pixels that are there: those of the other rows of their windows. */
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
     convpool_shape row = packed_unpooled(s);
-    float *gathered = direct_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
+    float *gathered = packed_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
         direct_block b;
         count = packed_min(direct_slots_of_block(&row), 2 * s->out_width - column);

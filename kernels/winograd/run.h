@@ -3,6 +3,7 @@
 #ifndef CONVPOOL_WINOGRAD_RUN_H
 #define CONVPOOL_WINOGRAD_RUN_H
 
+#include "../pixels/windows.h"
 #include "repair.h"
 
 /* What all blocks of a call have in common. */
@@ -14,6 +15,8 @@ typedef struct winograd_call {
     float *v, *m, *pixels;
     size_t end_row;
 } winograd_call;
+
+/* ---- Lanes over output channels ---- */
 
 /* Writes a block's pixels in `lanes` output channels from o on. */
 static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
@@ -40,54 +43,183 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
     for (size_t position = 0; position < positions; position += step)
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
-            size_t weight_position = channels * vecs * vec_lanes;
+            size_t lane_position = channels * vecs * vec_lanes;
             product p = {
-                .inputs = a->v + position * a->plan.v_position,
-                .weights = a->weights + positions * channels * vector * vec_lanes + position * weight_position,
-                .sums = a->m + i * a->plan.slots * a->plan.m_slot + position * product_lanes,
+                .rows = a->v + position * a->plan.v_position,
+                .lanes = a->weights + positions * channels * vector * vec_lanes + position * lane_position,
+                .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
                 .depth = channels,
                 .positions = step,
-                .input_pitch = a->plan.slots,
-                .input_position = a->plan.v_position,
-                .weight_position = weight_position,
-                .sum_slot = a->plan.m_slot,
+                .row_pitch = a->plan.slots,
+                .lane_pitch = vecs * vec_lanes,
+                .row_position = a->plan.v_position,
+                .lane_position = lane_position,
+                .sum_position = product_lanes,
+                .sum_row = a->plan.m_row,
             };
             product_run(&p, b->slots, vecs);
         }
 }
 
-/* A block whose tiles are known, in all output channels. */
-static void winograd_run_block(const winograd_call *a, size_t tile, winograd_block *b) {
+static void winograd_run_channels(const winograd_call *a, size_t tile, const winograd_block *b) {
     const convpool_shape *s = a->job->shape;
     const winograd_plan *p = &a->plan;
-    for (size_t slot = b->slots; slot % vec_lanes != 0; slot++) { /* whatever does no harm */
-        b->from[slot] = b->from[0];
-        b->rows[slot] = b->rows[0];
-        b->columns[slot] = b->columns[0];
-    }
-    (tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(s, p, b, a->job->input, a->v);
-    bool forbid = false;
-    for (size_t slot = 0; slot < b->slots; slot++)
-        forbid |= b->rows[slot] == 0;
     for (size_t first = 0, chunk; first < p->vecs; first += chunk * tune_vecs) {
         chunk = packed_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
         winograd_products(a, b, first, chunk);
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, o = vector * vec_lanes;
             size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
-            float *m = a->m + i * p->slots * p->m_slot;
-            if (forbid) winograd_forbid(p, b, lanes, m);
-            winograd_outputs[tile - 2][s->pool](&(winograd_output){.block = b,
-                                                                   .m = m,
-                                                                   .bias = a->bias + o,
-                                                                   .pixels = a->pixels,
-                                                                   .lanes = lanes,
-                                                                   .m_slot = p->m_slot,
-                                                                   .row_floats = p->pixels * b->units * product_lanes,
-                                                                   .relu = s->relu});
+            float *m = a->m + i * p->slots * p->m_row;
+            if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
+            winograd_outputs[false][tile - 2][s->pool](
+                &(winograd_output){.block = b,
+                                   .m = m,
+                                   .bias = a->bias + o,
+                                   .m_row = p->m_row,
+                                   .channels = lanes,
+                                   .end = b->units,
+                                   .to = a->pixels,
+                                   .to_row = p->pixels * b->units * product_lanes,
+                                   .relu = s->relu});
             winograd_write(a, b, o, lanes);
         }
     }
+}
+
+/* ---- Lanes over tiles ---- */
+
+/* How many of a block's units, whole vectors of the first, have their pixels stored in the output itself: quads of them
+ * have theirs side by side, and all are wanted. */
+static size_t winograd_in_place(const winograd_call *a, const winograd_block *b) {
+    size_t pixels = a->plan.pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
+    if (pixels == 1) return whole;
+    if (pixels == 2) return 0;
+    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
+        bool wanted = run->row >= a->job->first_row && run->row + pixels <= a->end_row;
+        if (!wanted || run->unit % quad != 0 || run->count % (pixels * quad) != 0)
+            return packed_min(whole, run->unit / vec_lanes * vec_lanes);
+    }
+    return whole;
+}
+
+/* Copies pixels, of units from `done` on, from [channel][row of a unit][pixel] to their places. */
+static void winograd_place(const winograd_call *a, const winograd_block *b, size_t done, size_t o, size_t channels) {
+    const convpool_shape *s = a->job->shape;
+    size_t pixels = a->plan.pixels, from_row = pixels * a->plan.units, plane = s->out_height * s->out_width;
+    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
+        size_t skip = run->unit < done ? packed_min(pixels * (done - run->unit), run->count) : 0;
+        for (size_t row = run->row; row < run->row + pixels && skip < run->count; row++) {
+            if (row < a->job->first_row || row >= a->end_row) continue;
+            const float *from = a->pixels + (row - run->row) * from_row + pixels * run->unit + skip;
+            float *to = a->job->output + o * plane + row * s->out_width + run->column + skip;
+            for (size_t k = channels; k > 0; k--, from += pixels * from_row, to += plane)
+                finish_copy(to, from, run->count - skip);
+        }
+    }
+}
+
+/* The products of a set of vectors of tiles, from `first` on, with `rows` output channels from o on. */
+static void winograd_set_products(const winograd_call *a, const winograd_block *b, size_t first, size_t o,
+                                  size_t rows) {
+    const winograd_plan *p = &a->plan;
+    size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
+    for (size_t i = first, vecs; i < end; i += vecs) {
+        vecs = packed_min(tune_tile_vecs, end - i);
+        product q = {
+            .rows = a->weights + p->copies * p->positions * channels * o,
+            .lanes = a->v + i * vec_lanes,
+            .sums = a->m + (i - first) / tune_tile_vecs * p->m_vecs,
+            .depth = channels,
+            .positions = p->positions,
+            .row_pitch = p->copies * rows,
+            .lane_pitch = p->slots,
+            .row_position = p->copies * channels * rows,
+            .lane_position = p->v_position,
+            .sum_position = winograd_lanes(true),
+            .sum_row = p->m_row,
+            .copied = p->copies > 1,
+        };
+        product_run(&q, rows, vecs);
+    }
+}
+
+static void winograd_run_pixels(const winograd_call *a, size_t tile, const winograd_block *b) {
+    const convpool_shape *s = a->job->shape;
+    const winograd_plan *p = &a->plan;
+    size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
+    winograd_output_function *outputs = winograd_outputs[true][tile - 2][s->pool];
+    winograd_output output = {
+        .block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = s->relu};
+    for (size_t o = 0, rows; o < s->out_channels; o += rows) {
+        rows = packed_min(p->rows, s->out_channels - o);
+        output.bias = a->bias + o;
+        output.channels = rows;
+        for (size_t first = 0; first < b->slots / vec_lanes; first += p->set) {
+            winograd_set_products(a, b, first, o, rows);
+            if (b->forbidden) winograd_forbid(p, b, first, rows, a->m);
+            size_t unit = first / b->tiles * vec_lanes, end = packed_min(unit + p->set / b->tiles * vec_lanes, b->units);
+            output.m_first = output.first = unit;
+            output.end = packed_min(in_place, end);
+            if (unit < output.end) {
+                output.in_place = true;
+                output.to = a->job->output + o * plane;
+                output.to_row = s->out_width;
+                output.to_channel = plane;
+                outputs(&output);
+                output.first = output.end;
+            }
+            output.end = end;
+            if (output.first < end) {
+                output.in_place = false;
+                output.to = a->pixels;
+                output.to_row = p->pixels * p->units;
+                output.to_channel = p->pixels * output.to_row;
+                outputs(&output);
+            }
+        }
+        if (in_place < b->units) winograd_place(a, b, in_place, o, rows);
+    }
+}
+
+/* ---- Blocks ---- */
+
+/* Units from `first` on, which are pixels, their inputs having been transformed. */
+static void winograd_run_windows(const winograd_call *a, size_t first, size_t count) {
+    windows w = {
+        .v = a->v, .weights = a->weights, .bias = a->bias, .output = a->job->output + first, .count = count};
+    windows_run(a->job->shape, &a->plan, w);
+}
+
+/* A block whose units are known, in all output channels. */
+static void winograd_run_block(const winograd_call *a, size_t tile, winograd_block *b) {
+    winograd_end_block(&a->plan, b);
+    (tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(a->job->shape, &a->plan, b, a->job->input,
+                                                                          a->v);
+    if (a->plan.fused)
+        winograd_run_windows(a, b->to[0], b->units);
+    else
+        (a->plan.by_pixel ? winograd_run_pixels : winograd_run_channels)(a, tile, b);
+}
+
+/* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; they all
+ * lack their lower tiles, or not all do. */
+static void winograd_run_from(const winograd_call *a, size_t tile, size_t row, size_t column, size_t count, bool upper,
+                              unsigned large) {
+    const winograd_plan *p = &a->plan;
+    if (p->gathered) {
+        size_t first = row * p->unit_columns + column;
+        windows_gather(a->job->shape, p, a->job->input, first, count, a->v);
+        winograd_run_windows(a, first, count);
+        return;
+    }
+    winograd_block b;
+    winograd_begin_block(p, upper, &b);
+    for (; count > 0; count--) {
+        winograd_add_unit(a->job->shape, p, &b, row, column, large);
+        if (++column == p->unit_columns) column = 0, row++;
+    }
+    winograd_run_block(a, tile, &b);
 }
 
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
@@ -100,35 +232,22 @@ static size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row
          * block. */
         bool hangs = rows_left < p->across * tile && p->unit_rows * p->unit_columns > p->units, last = row == last_row;
         size_t edge = hangs && !last ? packed_min(end_row, last_row) : end_row;
-        size_t most = p->slots / p->across / (last && rows_left <= tile ? 1 : p->across);
+        bool upper = last && rows_left <= tile && (hangs || p->unit_rows == 1);
+        size_t most = p->slots / p->across / (upper ? 1 : p->across);
         size_t left = (edge - row) * p->unit_columns - column, count = packed_min(left, most);
-        if (left > count && left < 2 * count) count = (left + 1) / 2;
-        for (size_t end = row + (column + count - 1) / p->unit_columns; seen <= end && seen < end_row; seen++)
-            if (winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen)) end_row = seen;
+        if (left > count && left < 2 * count) count = packed_round_up((left + 1) / 2, p->by_pixel ? vec_lanes : 1);
+        size_t end = packed_min(row + (column + count - 1) / p->unit_columns + 1, end_row);
+        if (seen < end && !winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, end)) seen = end;
+        for (; seen < end; seen++)
+            if (winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, seen + 1)) end = end_row = seen;
         count = packed_min(count, (end_row - row) * p->unit_columns - column);
-        winograd_block b;
-        b.units = b.slots = b.run_count = 0;
-        for (; count > 0; count--) {
-            winograd_add_unit(a->job->shape, p, &b, row, column);
-            if (++column == p->unit_columns) column = 0, row++;
-        }
-        if (b.units > 0) winograd_run_block(a, tile, &b);
+        if (count == 0) break;
+        winograd_run_from(a, tile, row, column, count, p->across > 1 && upper, 0);
+        column += count;
+        row += column / p->unit_columns;
+        column %= p->unit_columns;
     }
     return row;
-}
-
-/* A row of units without those rows of its tiles that `large` has a bit of. */
-static void winograd_run_some(const winograd_call *a, size_t tile, size_t row, unsigned large) {
-    const winograd_plan *p = &a->plan;
-    for (size_t column = 0; column < p->unit_columns;) {
-        winograd_block b;
-        b.units = b.slots = b.run_count = 0;
-        for (; b.units < p->units && column < p->unit_columns; column++)
-            winograd_add_unit(a->job->shape, p, &b, row, column);
-        for (size_t slot = 0; large != 0 && slot < b.slots; slot++) /* there are two rows of tiles, or none is left */
-            if (large >> slot % 4 / 2 & 1) b.rows[slot] = b.columns[slot] = 0;
-        winograd_run_block(a, tile, &b);
-    }
 }
 
 /* Output rows computed directly. */
@@ -155,7 +274,10 @@ static void winograd_run_suspect(const winograd_call *a, size_t tile, size_t uni
         all |= 1U << i;
         if (winograd_row_is_large(job->shape, p, job->input, a->limit, row)) large |= 1U << i;
     }
-    if (large != all) winograd_run_some(a, tile, unit_row, large);
+    for (size_t column = 0, count; large != all && column < p->unit_columns; column += count) {
+        count = packed_min(p->units, p->unit_columns - column);
+        winograd_run_from(a, tile, unit_row, column, count, false, large);
+    }
     if (large == 0) return;
     if (large == all) {
         winograd_run_directly(a, first, first + p->pixels);
@@ -176,9 +298,9 @@ static void winograd_run_layer(const convpool_job *job, size_t tile) {
     const winograd_plan *p = &a.plan;
     a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
-    a.v = direct_align(job->scratch);
-    a.m = a.v + winograd_v_floats(p);
-    a.pixels = a.m + p->chunk * p->slots * p->m_slot;
+    a.v = packed_align(job->scratch);
+    a.m = a.v + winograd_v_floats(s, p);
+    a.pixels = a.m + winograd_m_floats(p);
     if (a.limit == 0) {
         winograd_run_directly(&a, job->first_row, a.end_row);
         return;

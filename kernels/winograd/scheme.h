@@ -30,17 +30,13 @@ VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *v) {
     }
 }
 
-/* y, tile vectors, of m, tile + 1. */
-VEC_INLINE void winograd_inverse(size_t tile, const vec *m, vec *y) {
-    if (tile == 2) {
-        y[0] = vec_add(m[0], m[1]);
-        y[1] = vec_add(m[1], m[2]);
-    } else {
-        vec middle = vec_add(m[1], m[2]);
-        y[0] = vec_add(m[0], middle);
-        y[1] = vec_sub(m[1], m[2]);
-        y[2] = vec_add(middle, m[3]);
-    }
+/* y[i] of m, for i ascending; `middle` keeps what the first and the last of F(3, 2) share. */
+VEC_INLINE vec winograd_inverse(size_t tile, size_t i, const vec *m, vec *middle) {
+    if (tile == 2) return vec_add(m[i], m[i + 1]);
+    if (i == 1) return vec_sub(m[1], m[2]);
+    if (i == 2) return vec_add(*middle, m[3]);
+    *middle = vec_add(m[1], m[2]);
+    return vec_add(m[0], *middle);
 }
 
 #endif
