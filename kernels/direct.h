@@ -106,7 +106,7 @@ static size_t direct_sum(const convpool_shape *s, const direct_block *b, const f
                  .row_pitch = direct_pitch(s),
                  .lane_pitch = lanes,
                  .sum_row = lanes};
-    product_run(&p, b->slots, lanes / vec_lanes);
+    product_run(p, b->slots, lanes / vec_lanes);
     return lanes;
 }
 

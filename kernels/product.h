@@ -33,6 +33,7 @@ typedef struct product {
     size_t depth;                       /* how many terms a sum has */
     size_t positions;                   /* at least 1 */
     size_t row_pitch, lane_pitch;       /* floats from one k to the next */
+    size_t row_group;                   /* floats from the numbers of one group of rows to the next's */
     size_t row_position, lane_position, sum_position; /* floats from one position to the next */
     size_t sum_row;                                   /* floats from one row's sums to the next's */
     bool copied;                        /* each number of rows is there tune_copies times, side by side */
@@ -46,7 +47,7 @@ VEC_INLINE vec product_splat(bool copied, const float *numbers, size_t row) {
 /* Adds one term to the sums of `rows` by `vecs`, constants after inlining. */
 VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float *row_numbers, const float *lanes,
                              vec sum[product_rows_most][product_vecs_most]) {
-    if (rows <= vecs) {
+    if (rows <= vecs && rows * (vecs + 1) + 2 <= VEC_REGISTERS) {
         vec of_row[product_rows_most];
         VEC_UNROLL
         for (size_t row = 0; row < rows; row++)
@@ -105,14 +106,11 @@ VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, const produ
     }
 }
 
-VEC_INLINE void product_groups(size_t rows, size_t vecs, bool copied, const product *p, size_t row, size_t groups) {
-    const size_t copies = copied ? tune_copies : 1;
+VEC_INLINE void product_groups(size_t rows, size_t vecs, bool copied, const product *p, size_t groups) {
     product q = *p;
-    q.rows += row * copies;
-    q.sums += row * q.sum_row;
     for (size_t position = q.positions; position > 0; position--) {
         for (size_t group = 0; group < groups; group++)
-            product_group(rows, vecs, copied, &q, q.rows + group * rows * copies, q.lanes,
+            product_group(rows, vecs, copied, &q, q.rows + group * q.row_group, q.lanes,
                           q.sums + group * rows * q.sum_row);
         q.rows += q.row_position;
         q.lanes += q.lane_position;
@@ -120,15 +118,16 @@ VEC_INLINE void product_groups(size_t rows, size_t vecs, bool copied, const prod
     }
 }
 
-/* Some groups of one size, from a row on. Functions of their own, for the sake of their registers. */
-typedef void product_function(const product *p, size_t row, size_t groups);
+/* Some groups of one size. Functions of their own, for the sake of their registers. */
+typedef void product_function(const product *p, size_t groups);
 #define PRODUCT(rows, vecs) \
-    static void product_##rows##_##vecs(const product *p, size_t row, size_t groups) { \
-        if ((rows) * (vecs) > tune_sums || ((vecs) > tune_vecs && (vecs) > tune_tile_vecs)) return; /* there are no such groups */ \
+    static void product_##rows##_##vecs(const product *p, size_t groups) { \
+        if ((rows) * (vecs) > tune_sums || ((vecs) > tune_vecs && (vecs) > tune_tile_vecs)) \
+            return; /* there are no such groups */ \
         if (tune_copies > 1 && p->copied) \
-            product_groups(rows, vecs, true, p, row, groups); \
+            product_groups(rows, vecs, true, p, groups); \
         else \
-            product_groups(rows, vecs, false, p, row, groups); \
+            product_groups(rows, vecs, false, p, groups); \
     }
 #define PRODUCT_VECS(X, rows) X(rows, 1) X(rows, 2) X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6)
 #define PRODUCT_ALL(rows) PRODUCT_VECS(PRODUCT, rows)
@@ -139,28 +138,39 @@ PRODUCT_ROWS(PRODUCT_ALL)
 static product_function *const product_functions[product_rows_most][product_vecs_most] = {
     PRODUCT_ROWS(PRODUCT_NAMES)};
 
-/* All of `rows` rows by one block of `vecs` vectors: in groups of one size, if there is one that leaves none over and has
- * sums enough to hide how long an addition takes; else as few groups as can be, position by position, so that what lanes
- * have is still in the cache for the last group. */
-static void product_run(const product *p, size_t rows, size_t vecs) {
+/* Groups of `size` rows, and one of `rest`, by one block of `vecs` vectors: position by position if there is a rest, so
+ * that what lanes have is still in the cache for it. The rest's numbers lie behind the others', with a pitch of its own
+ * and as many floats from one position to the next. */
+static void product_run_groups(const product *p, size_t size, size_t groups, size_t rest, size_t rest_pitch,
+                               size_t vecs) {
+    product_function *function = product_functions[size - 1][vecs - 1];
+    if (rest == 0) {
+        function(p, groups);
+        return;
+    }
+    product one = *p, last = *p;
+    one.positions = last.positions = 1;
+    last.rows += groups * p->row_group;
+    last.sums += groups * size * p->sum_row;
+    last.row_pitch = rest_pitch;
+    for (size_t position = p->positions; position > 0; position--) {
+        function(&one, groups);
+        product_functions[rest - 1][vecs - 1](&last, 1);
+        one.rows += p->row_position, last.rows += p->row_position;
+        one.lanes += p->lane_position, last.lanes += p->lane_position;
+        one.sums += p->sum_position, last.sums += p->sum_position;
+    }
+}
+
+/* All of `rows` rows, which lie side by side, by one block of `vecs` vectors: in groups of one size, if there is one that
+ * leaves none over and has sums enough to hide how long an addition takes; else as few groups as can be. */
+static void product_run(product p, size_t rows, size_t vecs) {
     size_t most = packed_min(tune_sums / vecs, product_rows_most), size = most;
     while (size * vecs >= tune_least_sums && rows % size != 0)
         size--;
-    if (size * vecs >= tune_least_sums) {
-        product_functions[size - 1][vecs - 1](p, 0, rows / size);
-        return;
-    }
-    size = packed_even(rows, most);
-    size_t whole = rows / size, rest = rows % size;
-    product one = *p;
-    one.positions = 1;
-    for (size_t position = p->positions; position > 0; position--) {
-        product_functions[size - 1][vecs - 1](&one, 0, whole);
-        if (rest > 0) product_functions[rest - 1][vecs - 1](&one, whole * size, 1);
-        one.rows += p->row_position;
-        one.lanes += p->lane_position;
-        one.sums += p->sum_position;
-    }
+    if (size * vecs < tune_least_sums) size = packed_even(rows, most);
+    p.row_group = size;
+    product_run_groups(&p, size, rows / size, rows % size, p.row_pitch, vecs);
 }
 
 #endif

@@ -26,7 +26,7 @@ enum {
     tune_hold = 0,
     tune_least_sums = VEC_REGISTERS >= 16 ? 6 : 2,
     tune_sums = VEC_REGISTERS >= 16 ? 12 : 4,
-    tune_vecs = VEC_REGISTERS >= 16 ? 4 : 2,
+    tune_vecs = VEC_REGISTERS >= 16 ? 6 : 2,
     tune_tile_vecs = VEC_REGISTERS >= 16 ? 6 : 2,
     tune_rows = 32,
     tune_fuse = 8,
@@ -35,7 +35,7 @@ enum {
     tune_slots_short = 24,
     tune_short = 24,
     tune_fill_22 = 60,
-    tune_fill_32 = 60,
+    tune_fill_32 = 90,
     tune_long = 1 << 30
 };
 

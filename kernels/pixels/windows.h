@@ -139,11 +139,13 @@ WINDOWS(3)
 WINDOWS(4)
 static windows_function *const windows_functions[4] = {windows_1, windows_2, windows_3, windows_4};
 
-/* The windows of some pixels. Not inlined, for the sake of its registers. */
+/* The transformed windows of some pixels. Not inlined, for the sake of its registers. */
 static __attribute__((noinline)) void windows_gather(const convpool_shape *s, const winograd_plan *p,
                                                      const float *input, size_t first, size_t count, float *v) {
-    pixels_planes to = {v, p->v_position, p->v_channel};
-    pixels_gather(s, true, windows_transform, input, first, count, vec_lanes, to);
+    for (size_t i = 0; i < count; i += p->v_slots, v += p->v_block) {
+        pixels_planes to = {v, p->v_position, p->v_channel};
+        pixels_gather(s, true, windows_transform, input, first + i, packed_min(p->v_slots, count - i), vec_lanes, to);
+    }
 }
 
 /* All output channels of pixels whose transformed windows are known. */

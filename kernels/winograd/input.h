@@ -90,6 +90,17 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     b->slots = slots;
 }
 
+/* Makes a block of units that are pixels and have one tile each, which nobody will look at one by one. */
+static void winograd_add_all(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t row,
+                             size_t column, size_t count) {
+    size_t first = row * s->out_width + column;
+    b->units = count;
+    b->slots = packed_round_up(count, vec_lanes);
+    b->runs[b->run_count++] = (winograd_run){0, count, row, column};
+    for (size_t unit = 0; unit < count && unit < p->slots; unit++)
+        b->to[unit] = first + unit;
+}
+
 /* ---- Their inputs ---- */
 
 /* A vector of tiles in one channel. */
@@ -159,8 +170,10 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
     size_t patch_offset[vec_lanes];
     for (size_t i = 0; i < vec_lanes; i++)
         patch_offset[i] = 16 * i;
+    size_t to[winograd_slots / vec_lanes];   /* where a vector of tiles goes */
     size_t rows[winograd_slots / vec_lanes]; /* of all of a vector's tiles; 0 where they differ, or miss a column */
     for (size_t slot = 0; slot < b->slots; slot += vec_lanes) {
+        to[slot / vec_lanes] = slot / p->v_slots * p->v_block + slot % p->v_slots;
         rows[slot / vec_lanes] = b->rows[slot];
         for (size_t i = slot; i < slot + vec_lanes; i++)
             if (b->rows[i] != b->rows[slot] || b->columns[i] != 4) rows[slot / vec_lanes] = 0;
@@ -174,9 +187,9 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
                 t = (winograd_tiles){patches, patch_offset, 4, tile + 1};
             }
             if (t.rows == tile + 1)
-                winograd_transform(tile, true, t, v + slot, stride);
+                winograd_transform(tile, true, t, v + to[slot / vec_lanes], stride);
             else
-                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + slot, stride);
+                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + to[slot / vec_lanes], stride);
         }
 }
 

@@ -8,6 +8,7 @@
 
 enum {
     winograd_slots = 64,        /* tiles of a block, at most */
+    winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together there */
     winograd_long = 48,         /* input channels from which on blocks have half as many tiles there */
     winograd_copied = 8192,     /* pairs of channels up to which weights are copied there */
     winograd_pad = 16,          /* floats between positions, so that they do not all meet in one set of a cache */
@@ -43,11 +44,12 @@ typedef struct winograd_plan {
     size_t conv_height, conv_width; /* the convolution's outputs that count */
     size_t unit_rows, unit_columns; /* in the image */
     size_t slots, units;            /* of a block, at most: tiles, and units */
-    size_t v_position, v_channel;   /* floats of transformed inputs between positions, and between channels */
+    size_t v_position, v_channel;   /* floats of transformed inputs between positions, and between channels, */
+    size_t v_slots, v_block;        /* and between blocks of so many tiles */
     size_t m_row;                   /* floats of products between rows */
-    bool by_pixel;                  /* lanes are tiles */
-    bool fused;                     /* and products become outputs while they are in registers; */
-    bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one */
+    bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
+    bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
+    bool fused;                     /* and products become outputs while they are in registers */
     /* Where they are, */
     size_t rows;   /* output channels that are computed together */
     size_t set;    /* vectors of tiles whose products are kept at a time, */
@@ -85,11 +87,19 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
         return packed_min(fit, packed_round_up(units, vec_lanes));
     }
     if (p->by_pixel) {
-        size_t most = s->channels < winograd_long ? winograd_slots : winograd_slots / 2, least = p->tiles * vec_lanes;
-        return packed_min(most < least ? least : most, packed_round_up(units, vec_lanes) * p->tiles);
+        size_t most = s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
+        return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
     }
     return packed_min(s->channels > tune_short ? tune_slots : tune_slots_short,
                       packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
+}
+
+/* Output channels that are computed together where lanes are tiles: as a rule whole groups of rows. */
+static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
+    if (p->fused) return packed_even(s->out_channels, winograd_fused_rows);
+    size_t group = tune_sums / tune_tile_vecs, fit = winograd_weights / sizeof(float) / p->copies / s->channels;
+    size_t most = fit < group ? group : packed_min(tune_rows, fit);
+    return packed_min(packed_round_up(packed_even(s->out_channels, most), group), most);
 }
 
 static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
@@ -103,23 +113,33 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = winograd_is_by_pixel(s, &p);
     p.fused = p.by_pixel && s->pool && tile == 2 && s->channels <= tune_fuse;
+    for (p.set = tune_tile_vecs; p.set % p.tiles != 0;)
+        p.set += tune_tile_vecs;
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
-    p.gathered = p.fused && s->out_width >= vec_lanes;
-    p.v_position = p.fused ? p.slots : s->channels * p.slots + winograd_pad;
-    p.v_channel = p.fused ? p.positions * p.slots : p.slots;
+    p.gathered = p.by_pixel && s->pool && tile == 2 && s->out_width >= vec_lanes;
+    p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
+    p.v_position = p.fused ? p.slots : s->channels * p.v_slots + winograd_pad;
+    p.v_channel = p.fused ? p.positions * p.slots : p.v_slots;
+    p.v_block = p.fused ? s->channels * p.v_channel : p.positions * p.v_position;
     p.m_row = p.positions * winograd_lanes(p.by_pixel) + winograd_pad;
-    p.rows = packed_even(s->out_channels, p.fused ? winograd_fused_rows : tune_rows);
-    for (p.set = tune_tile_vecs; p.set % p.tiles != 0; p.set += tune_tile_vecs) {
-    }
+    p.copies = p.by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
+    p.rows = winograd_rows(s, &p);
     p.set = packed_min(p.set, p.slots / vec_lanes);
     p.m_vecs = p.rows * p.m_row;
-    p.copies = p.by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
     p.vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
     size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_row);
-    bool many = p.positions * p.v_position * sizeof(float) > winograd_many;
+    bool many = p.v_block * sizeof(float) > winograd_many;
     p.chunk = many && kept > 1 ? packed_min(kept, (p.vecs + tune_vecs - 1) / tune_vecs) : 1;
     return p;
+}
+
+/* How many of `rows` output channels are a group of the product. */
+static size_t winograd_group(size_t rows) {
+    size_t most = packed_min(tune_sums / tune_tile_vecs, product_rows_most), size = most;
+    while (2 * size > most && rows % size != 0)
+        size--;
+    return 2 * size > most ? size : packed_even(rows, most);
 }
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per block of output channels
@@ -142,6 +162,14 @@ static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
     return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
+/* Where in a block of `count` output channels is the weight of channel i, input channel c and position t. */
+static size_t winograd_weight(const convpool_shape *s, const winograd_plan *p, size_t count, size_t i, size_t c,
+                              size_t t) {
+    if (p->fused) return ((t % 3 * s->channels + c) * 3 + t / 3) * count + i;
+    size_t size = p->by_pixel ? winograd_group(count) : count, first = i / size * size;
+    return t * s->channels * count + first * s->channels + c * packed_min(size, count - first) + i - first;
+}
+
 static void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias, void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
     *to = limit;
@@ -157,11 +185,9 @@ static void winograd_pack(const convpool_shape *s, size_t tile, const float *wei
             size_t o = packed_min(first + i, s->out_channels - 1);
             for (size_t c = 0; c < s->channels; c++) {
                 convpool_winograd_filter(tile, weights + (o * s->channels + c) * 4, s->flip, filter);
-                for (size_t t = 0; t < p.positions; t++) {
-                    size_t at = p.fused ? (t % 3 * s->channels + c) * 3 + t / 3 : t * s->channels + c;
+                for (size_t t = 0; t < p.positions; t++)
                     for (size_t copy = 0; copy < p.copies; copy++)
-                        to[(at * count + i) * p.copies + copy] = filter[t];
-                }
+                        to[winograd_weight(s, &p, count, i, c, t) * p.copies + copy] = filter[t];
             }
         }
         to += p.positions * s->channels * count * p.copies;
@@ -179,9 +205,9 @@ static double winograd_error_bound(const convpool_shape *s, size_t tile, const v
  * computed together; and the pixels that come of them: [row of a unit][pixel][channel], or [channel][row of a
  * unit][pixel]. Or what `direct` needs. ---- */
 
-static size_t winograd_v_floats(const convpool_shape *s, const winograd_plan *p) {
-    size_t floats = p->fused ? s->channels * p->v_channel : p->positions * p->v_position;
-    return packed_round_up(floats + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+static size_t winograd_v_floats(const winograd_plan *p) {
+    size_t blocks = (p->slots + p->v_slots - 1) / p->v_slots;
+    return packed_round_up(blocks * p->v_block + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 static size_t winograd_m_floats(const winograd_plan *p) {
     if (p->fused) return 0;
@@ -191,7 +217,7 @@ static size_t winograd_m_floats(const winograd_plan *p) {
 static size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
     winograd_plan p = winograd_make_plan(s, tile);
     size_t pixels = p.pixels * p.pixels * p.units * (p.by_pixel ? p.rows : product_lanes);
-    size_t own = (winograd_v_floats(s, &p) + winograd_m_floats(&p) + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    size_t own = (winograd_v_floats(&p) + winograd_m_floats(&p) + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
     if (row > direct) direct = row;

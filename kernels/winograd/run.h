@@ -57,7 +57,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
                 .sum_position = product_lanes,
                 .sum_row = a->plan.m_row,
             };
-            product_run(&p, b->slots, vecs);
+            product_run(p, b->slots, vecs);
         }
 }
 
@@ -124,23 +124,25 @@ static void winograd_set_products(const winograd_call *a, const winograd_block *
                                   size_t rows) {
     const winograd_plan *p = &a->plan;
     size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
+    size_t size = winograd_group(rows), rest = rows % size;
     for (size_t i = first, vecs; i < end; i += vecs) {
         vecs = packed_min(tune_tile_vecs, end - i);
         product q = {
             .rows = a->weights + p->copies * p->positions * channels * o,
-            .lanes = a->v + i * vec_lanes,
+            .lanes = a->v + i / tune_tile_vecs * p->v_block,
             .sums = a->m + (i - first) / tune_tile_vecs * p->m_vecs,
             .depth = channels,
             .positions = p->positions,
-            .row_pitch = p->copies * rows,
-            .lane_pitch = p->slots,
+            .row_pitch = p->copies * size,
+            .row_group = p->copies * size * channels,
+            .lane_pitch = p->v_channel,
             .row_position = p->copies * channels * rows,
             .lane_position = p->v_position,
             .sum_position = winograd_lanes(true),
             .sum_row = p->m_row,
             .copied = p->copies > 1,
         };
-        product_run(&q, rows, vecs);
+        product_run_groups(&q, size, rows / size, rest, p->copies * rest, vecs);
     }
 }
 
@@ -191,11 +193,8 @@ static void winograd_run_windows(const winograd_call *a, size_t first, size_t co
     windows_run(a->job->shape, &a->plan, w);
 }
 
-/* A block whose units are known, in all output channels. */
-static void winograd_run_block(const winograd_call *a, size_t tile, winograd_block *b) {
-    winograd_end_block(&a->plan, b);
-    (tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(a->job->shape, &a->plan, b, a->job->input,
-                                                                          a->v);
+/* A block whose transformed inputs are known, in all output channels. */
+static void winograd_run_block(const winograd_call *a, size_t tile, const winograd_block *b) {
     if (a->plan.fused)
         winograd_run_windows(a, b->to[0], b->units);
     else
@@ -207,17 +206,19 @@ static void winograd_run_block(const winograd_call *a, size_t tile, winograd_blo
 static void winograd_run_from(const winograd_call *a, size_t tile, size_t row, size_t column, size_t count, bool upper,
                               unsigned large) {
     const winograd_plan *p = &a->plan;
-    if (p->gathered) {
-        size_t first = row * p->unit_columns + column;
-        windows_gather(a->job->shape, p, a->job->input, first, count, a->v);
-        winograd_run_windows(a, first, count);
-        return;
-    }
+    const convpool_shape *s = a->job->shape;
     winograd_block b;
     winograd_begin_block(p, upper, &b);
-    for (; count > 0; count--) {
-        winograd_add_unit(a->job->shape, p, &b, row, column, large);
-        if (++column == p->unit_columns) column = 0, row++;
+    if (p->gathered) {
+        winograd_add_all(s, p, &b, row, column, count);
+        windows_gather(s, p, a->job->input, b.to[0], count, a->v);
+    } else {
+        for (; count > 0; count--) {
+            winograd_add_unit(s, p, &b, row, column, large);
+            if (++column == p->unit_columns) column = 0, row++;
+        }
+        winograd_end_block(p, &b);
+        (tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(s, p, &b, a->job->input, a->v);
     }
     winograd_run_block(a, tile, &b);
 }
@@ -299,7 +300,7 @@ static void winograd_run_layer(const convpool_job *job, size_t tile) {
     a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
     a.v = packed_align(job->scratch);
-    a.m = a.v + winograd_v_floats(s, p);
+    a.m = a.v + winograd_v_floats(p);
     a.pixels = a.m + winograd_m_floats(p);
     if (a.limit == 0) {
         winograd_run_directly(&a, job->first_row, a.end_row);
