@@ -4,20 +4,12 @@
 #ifndef CONVPOOL_ALGORITHMS_H
 #define CONVPOOL_ALGORITHMS_H
 
+#include "arrange.h"
 #include "direct.h"
 #include "pixels/direct.h"
 #if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
 #include "winograd/run.h"
 #endif
-
-/* Whether lanes are better run over pixels than over output channels, of which each has to be copied, or transposed:
- * where there are more than a few tiles, and they keep lanes nearly as busy, or busier. `step` are the lanes that units
- * of them fill; `percent` is how nearly. */
-VEC_INLINE bool pixels_fill(const convpool_shape *s, size_t tiles, size_t units, size_t step, int percent) {
-    double pixels = (double)units / (double)packed_round_up(units, step);
-    double channels = (double)s->out_channels / (double)packed_round_up(s->out_channels, vec_lanes);
-    return vec_lanes == 1 || (tiles > 12 && pixels >= percent / 100.0 * channels);
-}
 
 /* Costs were fitted to measured times of some 270 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
@@ -45,8 +37,8 @@ VEC_INLINE bool pixels_fill(const convpool_shape *s, size_t tiles, size_t units,
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
     size_t pixels = s->out_height * s->out_width;
-    if (s->channels < 8 || (vec_lanes == 1 && s->channels < 16)) return true;
-    return vec_lanes > 1 && pixels_fill(s, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool), 90);
+    if (s->channels < 8) return true;
+    return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));
 }
 
 ALGORITHM(direct, direct_is_by_pixel, direct, pixel_direct, )

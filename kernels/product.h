@@ -4,9 +4,9 @@
  *
  *     sums[row][position][lane] = sum over k of rows[position][k][row] lanes[position][k][lane]
  *
- * from +0, over k ascending, one chain of multiply-adds. A group of rows by a block of vectors of lanes stays in registers
- * while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are output channels, rows are tiles
- * or pixels; where lanes are tiles, rows are output channels.
+ * from +0, over k ascending, one chain of multiply-adds. A group of rows by a block of vectors of lanes stays in
+ * registers while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are output channels,
+ * rows are tiles or pixels; where lanes are tiles, rows are output channels.
  */
 #ifndef CONVPOOL_PRODUCT_H
 #define CONVPOOL_PRODUCT_H
@@ -30,13 +30,13 @@ _Static_assert(tune_copies == 1 || ((int)tune_copies == (int)vec_lanes && vec_la
 typedef struct product {
     const float *rows, *lanes;
     float *sums;
-    size_t depth;                       /* how many terms a sum has */
-    size_t positions;                   /* at least 1 */
-    size_t row_pitch, lane_pitch;       /* floats from one k to the next */
-    size_t row_group;                   /* floats from the numbers of one group of rows to the next's */
+    size_t depth;                                     /* how many terms a sum has */
+    size_t positions;                                 /* at least 1 */
+    size_t row_pitch, lane_pitch;                     /* floats from one k to the next */
+    size_t row_group;                                 /* floats from the numbers of one group of rows to the next's */
     size_t row_position, lane_position, sum_position; /* floats from one position to the next */
     size_t sum_row;                                   /* floats from one row's sums to the next's */
-    bool copied;                        /* each number of rows is there tune_copies times, side by side */
+    bool copied;                                      /* each number of rows is there tune_copies times, side by side */
 } product;
 
 /* The number of a row in all lanes. */
@@ -135,8 +135,7 @@ typedef void product_function(const product *p, size_t groups);
 PRODUCT_ROWS(PRODUCT_ALL)
 #define PRODUCT_NAME(rows, vecs) product_##rows##_##vecs,
 #define PRODUCT_NAMES(rows) {PRODUCT_VECS(PRODUCT_NAME, rows)},
-static product_function *const product_functions[product_rows_most][product_vecs_most] = {
-    PRODUCT_ROWS(PRODUCT_NAMES)};
+static product_function *const product_functions[product_rows_most][product_vecs_most] = {PRODUCT_ROWS(PRODUCT_NAMES)};
 
 /* Groups of `size` rows, and one of `rest`, by one block of `vecs` vectors: position by position if there is a rest, so
  * that what lanes have is still in the cache for it. The rest's numbers lie behind the others', with a pitch of its own
@@ -162,8 +161,8 @@ static void product_run_groups(const product *p, size_t size, size_t groups, siz
     }
 }
 
-/* All of `rows` rows, which lie side by side, by one block of `vecs` vectors: in groups of one size, if there is one that
- * leaves none over and has sums enough to hide how long an addition takes; else as few groups as can be. */
+/* All of `rows` rows, which lie side by side, by one block of `vecs` vectors: in groups of one size, if there is one
+ * that leaves none over and has sums enough to hide how long an addition takes; else as few groups as can be. */
 static void product_run(product p, size_t rows, size_t vecs) {
     size_t most = packed_min(tune_sums / vecs, product_rows_most), size = most;
     while (size * vecs >= tune_least_sums && rows % size != 0)

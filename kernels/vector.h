@@ -7,25 +7,20 @@
  *   vec_lanes                   how many
  *   VEC_FUSED                   whether a multiply-add rounds once; a macro
  *   VEC_REGISTERS               how many vectors the architecture's registers hold; a macro
- *   VEC_BLOCK_VECS, VEC_BLOCK_ROWS, VEC_BLOCK_ROWS_LONG, VEC_BLOCK_SLOTS, VEC_BLOCK_SLOTS_LONG
- *                               macros, as measured best for a matrix product: how many vectors of inputs its inner
- *                               loop takes at a time, with how many rows of weights, and how many columns of inputs
- *                               are kept at hand, where its sums are short or long
- *   VEC_FUSE_CHANNELS           a macro: up to how many input channels the products of pooling windows are best turned
- *                               into outputs in registers
- *   VEC_WEIGHT_COPIES           a macro: vec_lanes where weights are best packed in all lanes of a vector, as a splat
- *                               takes a shuffle that keeps multiplications waiting; else 1
- *   tune_...                    constants, as measured best where lanes run over output channels:
- *     tune_sums                 vectors of sums of a group of slots, at most
+ *   tune_...                    constants, as measured best:
+ *     tune_sums                 vectors of sums of a group of the matrix product, at most
  *     tune_least_sums           and how many hide what an addition takes
  *     tune_vecs                 vectors of output channels that are computed together
- *     tune_hold                 whether their weights stay in registers for all slots of a group
+ *     tune_tile_vecs            vectors of tiles, where lanes are these,
+ *     tune_rows                 and output channels, at most
+ *     tune_hold                 whether vectors of lanes stay in registers for all rows of a group
+ *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
+ *                               shuffle that keeps multiplications waiting; else 1
  *     tune_slots, tune_slots_short
  *                               tiles of a block, where there are more than tune_short input channels, and where not
- *     tune_fill_22, tune_fill_32
- *                               how busy, in percent of what lanes over channels would be, lanes over pixels must be
- *                               for `winograd22` and `winograd32` to have them
- *     tune_long                 input channels from which on `winograd32` never has them
+ *     tune_fuse                 up to how many input channels the products of pooling windows are best turned into
+ *                               outputs in registers
+ *   tune_by_pixel               when lanes run over pixels, [algorithm][pooled]
  *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
@@ -64,6 +59,14 @@
 #define CONVPOOL_VECTOR_COMMON_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* Up to how many input channels lanes run over pixels, and how busy, in percent of what output channels would be, they
+ * must be kept. */
+typedef struct tune_pixels {
+    size_t channels;
+    int percent;
+} tune_pixels;
 
 /* A function of the vocabulary or of an inner loop: one that is not inlined costs more than it does. */
 #define VEC_INLINE static inline __attribute__((always_inline))

@@ -21,18 +21,10 @@ enum {
     tune_slots = 32,
     tune_slots_short = 32,
     tune_short = 24,
-    tune_fill_22 = 80,
-    tune_fill_32 = 80,
-    tune_long = 48
 };
+static const tune_pixels tune_by_pixel[3][2] = {
+    {{96, 80}, {SIZE_MAX, 90}}, {{96, 85}, {256, 90}}, {{24, 95}, {24, 95}}};
 #define VEC_REGISTERS 32
-#define VEC_BLOCK_VECS 4
-#define VEC_BLOCK_ROWS 4
-#define VEC_BLOCK_ROWS_LONG 6
-#define VEC_BLOCK_SLOTS 64
-#define VEC_BLOCK_SLOTS_LONG 64
-#define VEC_FUSE_CHANNELS 32
-#define VEC_WEIGHT_COPIES 1
 
 /* GCC does this by itself only where it optimises for speed. */
 VEC_INLINE void vec_end(void) { _mm256_zeroupper(); }

@@ -21,18 +21,9 @@ enum {
     tune_slots = 24,
     tune_slots_short = 24,
     tune_short = 24,
-    tune_fill_22 = 80,
-    tune_fill_32 = 90,
-    tune_long = 1 << 30
 };
+static const tune_pixels tune_by_pixel[3][2] = {{{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}};
 #define VEC_REGISTERS 32
-#define VEC_BLOCK_VECS 4
-#define VEC_BLOCK_ROWS 4
-#define VEC_BLOCK_ROWS_LONG 6
-#define VEC_BLOCK_SLOTS 32
-#define VEC_BLOCK_SLOTS_LONG 32
-#define VEC_FUSE_CHANNELS 32
-#define VEC_WEIGHT_COPIES 1
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return vdupq_n_f32(0); }

@@ -12,17 +12,9 @@ enum { vec_lanes = 1 };
 #define VEC_FUSED 0
 #ifdef __i386__
 #define VEC_REGISTERS 8
-#define VEC_BLOCK_VECS 2
 #else
 #define VEC_REGISTERS 16
-#define VEC_BLOCK_VECS 6
 #endif
-#define VEC_BLOCK_ROWS 2
-#define VEC_BLOCK_ROWS_LONG 2
-#define VEC_BLOCK_SLOTS 24
-#define VEC_BLOCK_SLOTS_LONG 16
-#define VEC_FUSE_CHANNELS 8
-#define VEC_WEIGHT_COPIES 1
 enum {
     tune_hold = 1,
     tune_least_sums = VEC_REGISTERS >= 16 ? 6 : 2,
@@ -35,10 +27,9 @@ enum {
     tune_slots = 24,
     tune_slots_short = 24,
     tune_short = 24,
-    tune_fill_22 = 80,
-    tune_fill_32 = 80,
-    tune_long = 1 << 30
 };
+static const tune_pixels tune_by_pixel[3][2] = {
+    {{SIZE_MAX, 0}, {SIZE_MAX, 0}}, {{SIZE_MAX, 0}, {SIZE_MAX, 0}}, {{SIZE_MAX, 0}, {SIZE_MAX, 0}}};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }

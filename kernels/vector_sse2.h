@@ -11,17 +11,9 @@ enum { vec_lanes = 4 };
 #define VEC_FUSED 0
 #ifdef __x86_64__
 #define VEC_REGISTERS 16
-#define VEC_BLOCK_VECS 6
 #else
 #define VEC_REGISTERS 8
-#define VEC_BLOCK_VECS 2
 #endif
-#define VEC_BLOCK_ROWS 2
-#define VEC_BLOCK_ROWS_LONG 2
-#define VEC_BLOCK_SLOTS 64
-#define VEC_BLOCK_SLOTS_LONG 24
-#define VEC_FUSE_CHANNELS 8
-#define VEC_WEIGHT_COPIES vec_lanes
 enum {
     tune_hold = 0,
     tune_least_sums = VEC_REGISTERS >= 16 ? 6 : 2,
@@ -34,10 +26,9 @@ enum {
     tune_slots = 24,
     tune_slots_short = 24,
     tune_short = 24,
-    tune_fill_22 = 60,
-    tune_fill_32 = 90,
-    tune_long = 1 << 30
 };
+static const tune_pixels tune_by_pixel[3][2] = {
+    {{64, 95}, {SIZE_MAX, 80}}, {{64, 95}, {SIZE_MAX, 60}}, {{32, 95}, {SIZE_MAX, 97}}};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }

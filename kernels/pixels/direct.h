@@ -62,8 +62,8 @@ static inline double pixel_direct_error_bound(const convpool_shape *s, const voi
 }
 
 static size_t pixel_direct_scratch_size(const convpool_shape *s) {
-    return pixels_positions(s->pool) * s->channels * pixel_direct_tile_pixels(s) * sizeof(float) +
-           CONVPOOL_ALIGNMENT - 1;
+    return pixels_positions(s->pool) * s->channels * pixel_direct_tile_pixels(s) * sizeof(float) + CONVPOOL_ALIGNMENT -
+           1;
 }
 
 /* A tile of output pixels: its planes, and where its results go. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What output pixels read, with lanes over pixels: these are numbered row by row through the whole output plane, so that a
- * vector may begin in one row and end in the next. Pooled, a pixel reads a window of 3x3 inputs, else one of 2x2. A plane
- * has what all pixels read at one position of theirs in one channel. */
+/* What output pixels read, with lanes over pixels: these are numbered row by row through the whole output plane, so
+ * that a vector may begin in one row and end in the next. Pooled, a pixel reads a window of 3x3 inputs, else one of
+ * 2x2. A plane has what all pixels read at one position of theirs in one channel. */
 #ifndef CONVPOOL_PIXELS_GATHER_H
 #define CONVPOOL_PIXELS_GATHER_H
 

@@ -33,10 +33,10 @@ typedef struct windows {
     const float *v;       /* [c][position][pixel] */
     const float *weights; /* [block of channels][column of positions][c][row of positions][channel] */
     const float *bias;
-    float *output;            /* of the first pixel, in the first output channel */
-    size_t count;             /* pixels */
-    size_t channels, blocks;  /* input channels; blocks of output channels */
-    size_t position, plane;   /* floats from one position's windows to the next's; between output channels */
+    float *output;           /* of the first pixel, in the first output channel */
+    size_t count;            /* pixels */
+    size_t channels, blocks; /* input channels; blocks of output channels */
+    size_t position, plane;  /* floats from one position's windows to the next's; between output channels */
     bool copied, relu;
 } windows;
 
@@ -61,9 +61,7 @@ VEC_INLINE void windows_column(size_t rows, size_t vecs, bool copied, const wind
             VEC_UNROLL
             for (size_t row = 0; row < rows; row++) {
                 const float *w = u + (i * rows + row) * copies;
-                weight[row] = copied      ? vec_load_aligned(w)
-                              : rows == 4 ? vec_splat_of_4(w - row, row)
-                                          : vec_splat(w);
+                weight[row] = copied ? vec_load_aligned(w) : rows == 4 ? vec_splat_of_4(w - row, row) : vec_splat(w);
             }
             VEC_UNROLL
             for (size_t n = 0; n < vecs; n++) {

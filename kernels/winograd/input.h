@@ -16,7 +16,7 @@ typedef struct winograd_run {
 
 /* Some units, and their tiles' slots. */
 typedef struct winograd_block {
-    size_t units, slots, tiles; /* of each unit: all, or where all lack the lower ones, the upper ones */
+    size_t units, slots, tiles;            /* of each unit: all, or where all lack the lower ones, the upper ones */
     size_t from[winograd_slots];           /* the tile's first input in its channel */
     unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
     unsigned char columns[winograd_slots]; /* and across; 4 where so many can be loaded of each of these rows */
@@ -121,7 +121,9 @@ VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, floa
         const float *from = vec_lanes == 1 ? t.from + *t.offset + k : t.from;
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++, from += t.row_stride)
-            d[i] = !all && i >= t.rows ? vec_zero() : vec_lanes == 1 ? vec_load(from) : vec_load_quads(from, t.offset + k);
+            d[i] = !all && i >= t.rows ? vec_zero()
+                   : vec_lanes == 1    ? vec_load(from)
+                                       : vec_load_quads(from, t.offset + k);
         winograd_forward(tile, d, column);
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++)
@@ -189,7 +191,8 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
             if (t.rows == tile + 1)
                 winograd_transform(tile, true, t, v + to[slot / vec_lanes], stride);
             else
-                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + to[slot / vec_lanes], stride);
+                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + to[slot / vec_lanes],
+                                                                                    stride);
         }
 }
 

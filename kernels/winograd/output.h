@@ -30,7 +30,8 @@ typedef struct winograd_unit {
     const size_t *offsets;
 } winograd_unit;
 
-/* Row i of the convolution outputs of a tile, for i ascending, from products `lanes` floats apart. Down first, then across. */
+/* Row i of the convolution outputs of a tile, for i ascending, from products `lanes` floats apart. Down first, then
+ * across. */
 VEC_INLINE void winograd_outputs_row(size_t tile, size_t lanes, size_t i, const float *m, vec middle[4], vec y[3]) {
     vec z[4], both = vec_zero();
     VEC_UNROLL
@@ -65,7 +66,8 @@ VEC_INLINE void winograd_put(bool by_pixel, size_t count, const winograd_unit *u
 }
 
 /* Row i of the outputs of two tiles of F(3x3, 2x2) side by side, pooled across. */
-VEC_INLINE void winograd_pair_row(size_t lanes, size_t i, const float *left, const float *right, vec middle[2][4], vec y[3]) {
+VEC_INLINE void winograd_pair_row(size_t lanes, size_t i, const float *left, const float *right, vec middle[2][4],
+                                  vec y[3]) {
     vec a[3], b[3];
     winograd_outputs_row(3, lanes, i, left, middle[0], a);
     winograd_outputs_row(3, lanes, i, right, middle[1], b);

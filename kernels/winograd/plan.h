@@ -3,19 +3,20 @@
 #ifndef CONVPOOL_WINOGRAD_PLAN_H
 #define CONVPOOL_WINOGRAD_PLAN_H
 
+#include "../arrange.h"
 #include "../direct.h"
 #include "../finish.h"
 
 enum {
-    winograd_slots = 64,        /* tiles of a block, at most */
+    winograd_slots = 64,          /* tiles of a block, at most */
     winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together there */
-    winograd_long = 48,         /* input channels from which on blocks have half as many tiles there */
-    winograd_copied = 8192,     /* pairs of channels up to which weights are copied there */
-    winograd_pad = 16,          /* floats between positions, so that they do not all meet in one set of a cache */
-    winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
-    winograd_many = 192 * 1024, /* bytes of these */
-    /* Where products are fused with what follows: bytes of transformed inputs that are kept; output channels and vectors
-     * of pixels of a block, three sums for each two. */
+    winograd_long = 48,           /* input channels from which on blocks have half as many tiles there */
+    winograd_copied = 8192,       /* pairs of channels up to which weights are copied there */
+    winograd_pad = 16,            /* floats between positions, so that they do not all meet in one set of a cache */
+    winograd_kept = 256 * 1024,   /* bytes of products that are kept at a time, where transformed inputs are many */
+    winograd_many = 192 * 1024,   /* bytes of these */
+    /* Where products are fused with what follows: bytes of transformed inputs that are kept; output channels and
+     * vectors of pixels of a block, three sums for each two. */
     winograd_windows = 18 * 1024,
     winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
     winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
@@ -26,9 +27,9 @@ _Static_assert(tune_slots > 0 && tune_slots % 4 == 0 && tune_slots % (int)vec_la
 _Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
                    (int)tune_slots_short <= (int)tune_slots,
                "and so is one of short sums");
-_Static_assert((int)tune_slots <= (int)winograd_slots && tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
+_Static_assert((int)tune_slots <= (int)winograd_slots &&
+                   tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
                "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX");
-_Static_assert(tune_fill_22 > 0 && tune_fill_22 <= 100 && tune_fill_32 > 0 && tune_fill_32 <= 100, "percent");
 
 /* Two arrangements. Lanes run over output channels, and rows of products are tiles; or lanes run over tiles, so that
  * outputs need not be transposed, and rows are output channels.
@@ -63,19 +64,14 @@ typedef struct winograd_plan {
 /* Floats from one position's products to the next's. */
 VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_vecs * vec_lanes : product_lanes; }
 
-/* Whether lanes are better run over tiles than over output channels: where they keep lanes nearly as busy, or busier.
- * `percent` is how nearly. */
-VEC_INLINE bool winograd_tiles_fill(const convpool_shape *s, size_t units, int percent) {
-    double tiles = (double)units / (double)packed_round_up(units, vec_lanes);
-    double channels = (double)s->out_channels / (double)packed_round_up(s->out_channels, vec_lanes);
-    return tiles >= percent / 100.0 * channels;
-}
-
+/* Tiles of 3x3 outputs are worth having as lanes only where their outputs can be stored as they come, by quads of
+ * units, or channels are very few. */
 static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
-    size_t units = p->unit_rows * p->unit_columns;
-    if (units * p->tiles <= 12) return false;
-    if (p->tile == 2) return s->channels < 256 && winograd_tiles_fill(s, units, tune_fill_22);
-    return s->channels < tune_long && winograd_tiles_fill(s, units, s->channels <= 8 ? 130 : tune_fill_32);
+    size_t units = p->unit_rows * p->unit_columns, tiles = units * p->tiles;
+    if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
+    bool in_place = s->out_width % (p->pixels * 4) == 0;
+    if (vec_lanes > 4 && !in_place && s->channels > 8) return false;
+    return tiles > 24 || vec_lanes == 1 ? arrange_by_pixel(s, arrange_winograd32, tiles, units, vec_lanes) : false;
 }
 
 /* Tiles of a block, at most. */
@@ -87,7 +83,8 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
         return packed_min(fit, packed_round_up(units, vec_lanes));
     }
     if (p->by_pixel) {
-        size_t most = s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
+        size_t most =
+            s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
         return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
     }
     return packed_min(s->channels > tune_short ? tune_slots : tune_slots_short,
@@ -144,8 +141,8 @@ static size_t winograd_group(size_t rows) {
 
 /* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per block of output channels
  * [position][c][channel of the block]. A block is the channels that are computed together; where lanes run over
- * channels the last vector is filled up with copies of the last channel, else each weight is there p.copies times; where
- * products are fused, it is [column of positions][c][row of positions][channel of the block]. ---- */
+ * channels the last vector is filled up with copies of the last channel, else each weight is there p.copies times;
+ * where products are fused, it is [column of positions][c][row of positions][channel of the block]. ---- */
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
@@ -200,10 +197,10 @@ static double winograd_error_bound(const convpool_shape *s, size_t tile, const v
     return packed_winograd_bound(s, direct_blocks, tile, packed, max_abs_input);
 }
 
-/* ---- Scratch: the transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block of lanes][row][position][lane]:
- * of all its tiles with a chunk of blocks of output channels, or of a set of its tiles with the channels that are
- * computed together; and the pixels that come of them: [row of a unit][pixel][channel], or [channel][row of a
- * unit][pixel]. Or what `direct` needs. ---- */
+/* ---- Scratch: the transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block
+ * of lanes][row][position][lane]: of all its tiles with a chunk of blocks of output channels, or of a set of its tiles
+ * with the channels that are computed together; and the pixels that come of them: [row of a unit][pixel][channel], or
+ * [channel][row of a unit][pixel]. Or what `direct` needs. ---- */
 
 static size_t winograd_v_floats(const winograd_plan *p) {
     size_t blocks = (p->slots + p->v_slots - 1) / p->v_slots;

@@ -151,8 +151,7 @@ static void winograd_run_pixels(const winograd_call *a, size_t tile, const winog
     const winograd_plan *p = &a->plan;
     size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
     winograd_output_function *outputs = winograd_outputs[true][tile - 2][s->pool];
-    winograd_output output = {
-        .block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = s->relu};
+    winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = s->relu};
     for (size_t o = 0, rows; o < s->out_channels; o += rows) {
         rows = packed_min(p->rows, s->out_channels - o);
         output.bias = a->bias + o;
@@ -160,7 +159,8 @@ static void winograd_run_pixels(const winograd_call *a, size_t tile, const winog
         for (size_t first = 0; first < b->slots / vec_lanes; first += p->set) {
             winograd_set_products(a, b, first, o, rows);
             if (b->forbidden) winograd_forbid(p, b, first, rows, a->m);
-            size_t unit = first / b->tiles * vec_lanes, end = packed_min(unit + p->set / b->tiles * vec_lanes, b->units);
+            size_t unit = first / b->tiles * vec_lanes,
+                   end = packed_min(unit + p->set / b->tiles * vec_lanes, b->units);
             output.m_first = output.first = unit;
             output.end = packed_min(in_place, end);
             if (unit < output.end) {
@@ -188,8 +188,7 @@ static void winograd_run_pixels(const winograd_call *a, size_t tile, const winog
 
 /* Units from `first` on, which are pixels, their inputs having been transformed. */
 static void winograd_run_windows(const winograd_call *a, size_t first, size_t count) {
-    windows w = {
-        .v = a->v, .weights = a->weights, .bias = a->bias, .output = a->job->output + first, .count = count};
+    windows w = {.v = a->v, .weights = a->weights, .bias = a->bias, .output = a->job->output + first, .count = count};
     windows_run(a->job->shape, &a->plan, w);
 }
 
