@@ -59,6 +59,7 @@
     X(bound, holds_on_adversarial_inputs) \
     X(bound, is_nearly_reached) \
     X(exceptions, only_those_that_numbers_have_earned) \
+    X(exceptions, none_of_what_other_rows_read) \
     X(memory, every_size_between_guard_pages) \
     X(memory, tensors_at_every_offset) \
     X(memory, scratch_and_layer_at_every_byte) \

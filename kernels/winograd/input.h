@@ -16,22 +16,26 @@ typedef struct winograd_run {
 
 /* Some units, and their tiles' slots. */
 typedef struct winograd_block {
-    size_t units, slots, tiles;            /* of each unit: all, or where all lack the lower ones, the upper ones */
-    size_t from[winograd_slots];           /* the tile's first input in its channel */
-    unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
-    unsigned char columns[winograd_slots]; /* and across; 4 where so many can be loaded of each of these rows */
-    bool forbidden;                        /* some tile has none that counts */
-    size_t first[winograd_slots];          /* by unit: the slot of its first tile, */
-    size_t unit_rows[winograd_slots];      /* the rows of pixels that it has in the image, */
-    size_t to[winograd_slots];             /* and where its pixels begin in a plane of the output */
+    size_t units, slots, tiles;         /* of each unit: all, or where all lack the lower ones, the upper ones */
+    size_t from[winograd_slots];        /* the tile's first input in its channel */
+    unsigned char rows[winograd_slots]; /* how many of its inputs count, down */
+    unsigned char
+        columns[winograd_slots];      /* and across; winograd_whole where four can be loaded of each of these rows */
+    bool at_end[winograd_slots];      /* but not in the last channel, if there are only three that count */
+    bool forbidden;                   /* some tile has none that counts */
+    size_t first[winograd_slots];     /* by unit: the slot of its first tile, */
+    size_t unit_rows[winograd_slots]; /* the rows of pixels that it has in the image, */
+    size_t to[winograd_slots];        /* and where its pixels begin in a plane of the output */
     winograd_run runs[winograd_slots];
     size_t run_count;
 } winograd_block;
 
 /* ---- Which tiles ---- */
 
-/* Of tiles that are nowhere: a slot has to be filled up, but what comes of it does not matter. */
-enum { winograd_nowhere = 255 };
+enum {
+    winograd_whole = 4,
+    winograd_nowhere = 255, /* of a slot that has to be filled up, but what comes of it does not matter */
+};
 
 static void winograd_begin_block(const winograd_plan *p, bool upper, winograd_block *b) {
     b->units = b->slots = b->run_count = 0;
@@ -48,6 +52,7 @@ static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
             b->from[slot] = b->from[0];
             b->rows[slot] = b->rows[0];
             b->columns[slot] = b->columns[0];
+            b->at_end[slot] = b->at_end[0];
         }
 }
 
@@ -81,10 +86,11 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
         b->forbidden |= forbidden;
         for (size_t j = 0, x = stride * column; j < across; j++, x += tile, slot += step, slots++) {
             size_t left = x < conv_width ? conv_width - x : 0;
-            size_t columns = left >= tile ? (above_end || x + 4 <= width ? 4 : tile + 1) : left == 0 ? 0 : left + 1;
+            size_t columns = left >= tile ? winograd_whole : left == 0 ? 0 : left + 1;
             b->from[slot] = left == 0 ? 0 : y * width + x;
             b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
             b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
+            b->at_end[slot] = !above_end && x + 4 > width;
         }
     }
     b->slots = slots;
@@ -111,29 +117,39 @@ typedef struct winograd_tiles {
     size_t rows; /* that count, the others being 0 */
 } winograd_tiles;
 
-/* Their transformed inputs: to[position * stride]. Down first, four columns of some tiles at a time, then across.
- * `all` rows may be known to count. */
+/* Their transformed inputs: to[position * stride]. Down first, then across. `all` rows may be known to count. Four columns
+ * of a tile are loaded at a time; where only three count they are told apart before anything is computed of them, for
+ * what the fourth has might raise an exception. */
 VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, float *to, size_t stride) {
-    vec e[4][4];
+    vec d[4][4], column[4], row[4];
     VEC_UNROLL
     for (size_t k = 0; k < 4; k++) {
-        vec d[4], column[4];
         const float *from = vec_lanes == 1 ? t.from + *t.offset + k : t.from;
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++, from += t.row_stride)
-            d[i] = !all && i >= t.rows ? vec_zero()
-                   : vec_lanes == 1    ? vec_load(from)
-                                       : vec_load_quads(from, t.offset + k);
-        winograd_forward(tile, d, column);
+            d[i][k] = !all && i >= t.rows ? vec_zero()
+                      : vec_lanes == 1    ? vec_load(from)
+                                          : vec_load_quads(from, t.offset + k);
+        if (tile == 2) continue;
+        winograd_forward(tile, (vec[]){d[0][k], d[1][k], d[2][k], d[3][k]}, column);
         VEC_UNROLL
         for (size_t i = 0; i <= tile; i++)
-            e[i][k] = column[i];
+            d[i][k] = column[i];
+    }
+    VEC_UNROLL
+    for (size_t i = 0; i <= tile; i++)
+        if (tile == 2) vec_transpose_quads(d[i]);
+    VEC_UNROLL
+    for (size_t j = 0; tile == 2 && j <= tile; j++) {
+        winograd_forward(tile, (vec[]){d[0][j], d[1][j], d[2][j]}, column);
+        VEC_UNROLL
+        for (size_t i = 0; i <= tile; i++)
+            d[i][j] = column[i];
     }
     VEC_UNROLL
     for (size_t i = 0; i <= tile; i++, to += (tile + 1) * stride) {
-        vec row[4];
-        vec_transpose_quads(e[i]);
-        winograd_forward(tile, e[i], row);
+        if (tile == 3) vec_transpose_quads(d[i]);
+        winograd_forward(tile, d[i], row);
         VEC_UNROLL
         for (size_t j = 0; j <= tile; j++)
             vec_store(to + j * stride, row[j]);
@@ -142,17 +158,18 @@ VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, floa
 }
 
 /* Copies the inputs that count of a vector of tiles to patches[slot][row][column], and zeros for the others. */
-static void winograd_copy_patches(const winograd_block *b, size_t slot, const float *input, size_t row_stride,
-                                  float *patches) {
+static void winograd_copy_patches(size_t tile, const winograd_block *b, size_t slot, const float *input,
+                                  size_t row_stride, float *patches) {
     memset(patches, 0, 16 * vec_lanes * sizeof(float));
     for (size_t end = slot + vec_lanes; slot < end; slot++, patches += 16) {
         const float *x = input + b->from[slot];
         size_t columns = b->columns[slot];
+        bool at_end = b->at_end[slot];
         for (size_t i = 0; i < b->rows[slot]; i++)
-            if (columns == 4)
+            if (columns == winograd_whole && !at_end)
                 memcpy(patches + 4 * i, x + i * row_stride, 4 * sizeof(float));
             else
-                for (size_t j = 0; j < columns; j++)
+                for (size_t j = 0; j < columns && j <= tile; j++)
                     patches[4 * i + j] = x[i * row_stride + j];
     }
 }
@@ -174,18 +191,22 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
         patch_offset[i] = 16 * i;
     size_t to[winograd_slots / vec_lanes];   /* where a vector of tiles goes */
     size_t rows[winograd_slots / vec_lanes]; /* of all of a vector's tiles; 0 where they differ, or miss a column */
+    bool at_end[winograd_slots / vec_lanes]; /* for the last channel */
     for (size_t slot = 0; slot < b->slots; slot += vec_lanes) {
         to[slot / vec_lanes] = slot / p->v_slots * p->v_block + slot % p->v_slots;
         rows[slot / vec_lanes] = b->rows[slot];
-        for (size_t i = slot; i < slot + vec_lanes; i++)
-            if (b->rows[i] != b->rows[slot] || b->columns[i] != 4) rows[slot / vec_lanes] = 0;
+        at_end[slot / vec_lanes] = false;
+        for (size_t i = slot; i < slot + vec_lanes; i++) {
+            if (b->rows[i] != b->rows[slot] || b->columns[i] != winograd_whole) rows[slot / vec_lanes] = 0;
+            at_end[slot / vec_lanes] |= b->at_end[i];
+        }
     }
     size_t width = s->width, in_plane = s->height * width, slots = b->slots, stride = p->v_position;
     for (size_t c = s->channels; c > 0; c--, input += in_plane, v += p->v_channel)
         for (size_t slot = 0; slot < slots; slot += vec_lanes) {
             winograd_tiles t = {input, b->from + slot, width, rows[slot / vec_lanes]};
-            if (t.rows == 0) {
-                winograd_copy_patches(b, slot, input, width, patches);
+            if (t.rows == 0 || (c == 1 && at_end[slot / vec_lanes])) {
+                winograd_copy_patches(tile, b, slot, input, width, patches);
                 t = (winograd_tiles){patches, patch_offset, 4, tile + 1};
             }
             if (t.rows == tile + 1)
