@@ -11,7 +11,7 @@
 #include "winograd/run.h"
 #endif
 
-/* Costs were fitted to measured times of some 270 layers on the ISAs of each family. */
+/* Costs were fitted to measured times of some 280 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
 /* The functions of a kernel but run(). TILE is empty, or what WITH_TILE() gives. */
@@ -58,10 +58,9 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", \
-            {1, 4, OF_FAMILY(2.5, 10.8), {OF_FAMILY(1.4, 1.7), OF_FAMILY(1.4, 1.7)}, OF_FAMILY(2, 0.8)}, \
-            direct_kernel_packed_size, direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, \
-            direct_kernel_error_bound, direct_kernel_run \
+        isa "-direct", "direct", {1, 4, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_kernel_packed_size, \
+            direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, \
+            direct_kernel_run \
     }
 
 #define WINOGRAD_ALGORITHM(tile) \
@@ -84,9 +83,9 @@ WINOGRAD_ALGORITHM(3)
 #endif
 
 #define WINOGRAD_COST_2 \
-    { 2, OF_FAMILY(9, 8.9), OF_FAMILY(95, 86), {OF_FAMILY(29, 28), OF_FAMILY(10, 11)}, OF_FAMILY(2, 0.8) }
+    { 2, OF_FAMILY(9.7, 9.4), OF_FAMILY(55, 68), {OF_FAMILY(46, 28), OF_FAMILY(22, 8.4)}, OF_FAMILY(1.5, 0.85) }
 #define WINOGRAD_COST_3 \
-    { 3, OF_FAMILY(15.2, 17.1), OF_FAMILY(104, 174), {OF_FAMILY(132, 50), OF_FAMILY(114, 46)}, OF_FAMILY(2, 0.8) }
+    { 3, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(121, 52), OF_FAMILY(65, 55)}, OF_FAMILY(1.5, 0.85) }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
         isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_packed_size, \
