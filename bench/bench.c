@@ -7,7 +7,7 @@
  * can be believed.
  */
 #define _GNU_SOURCE
-#include "convpool_kernels.h"
+#include "list.h"
 #include "crew.h"
 #include "dispatch.h"
 #include "peers/peers.h"

@@ -51,7 +51,7 @@ def functions(listing):
 
 
 def inner_loops(code):
-    """The instructions of each loop that holds multiply-adds and no other loop."""
+    """The instructions of each loop that holds multiply-adds, and no other loop or branch."""
     spans = []
     for address, instruction in code:
         branch = BRANCH.match(instruction)
@@ -62,8 +62,8 @@ def inner_loops(code):
             continue
         loop = [instruction for address, instruction in code if first <= address <= last]
         if any(instruction.startswith("fmla") for instruction in loop):
-            assert sum(bool(BRANCH.match(instruction)) for instruction in loop) == 1, loop
-            yield loop
+            if sum(bool(BRANCH.match(instruction)) for instruction in loop) == 1:
+                yield loop
 
 
 def spills(loop, code):
@@ -127,19 +127,17 @@ def main():
         print(__doc__)
         return 0 if sys.argv[1:] in (["--help"], ["-h"]) else 2
     listing = run("aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", FOLDER + "/kernels/libconvpool-neon.a")
-    vocabulary = open("kernels/vector_neon.h", encoding="ascii").read()
-    vecs, rows, rows_long = (int(re.search(r"define %s (\d+)" % name, vocabulary)[1])
-                             for name in ("VEC_BLOCK_VECS", "VEC_BLOCK_ROWS", "VEC_BLOCK_ROWS_LONG"))
-    panel, panel_long = ("pixel_winograd_panel_%d_%d" % (n, vecs) for n in (rows, rows_long))
-    sums, block = (int(re.search(r"%s = (\d+)" % name, vocabulary)[1]) for name in ("tune_sums", "tune_vecs"))
-    product = "product_%d_%d" % (sums // block, block)
+    vocabulary = open("kernels/vector/neon.h", encoding="ascii").read()
+    sums, *blocks = (int(re.search(r"%s = (\d+)" % name, vocabulary)[1])
+                     for name in ("tune_sums", "tune_vecs", "tune_tile_vecs"))
+    products = ["product_%d_%d" % (sums // block, block) for block in dict.fromkeys(blocks)]
 
     loops, spilled = {}, {}
     for name, code in functions(listing):
-        if re.match(r"pixel_direct_block_|pixel_winograd_panel_|pixel_winograd_fuse_\d|product_\d+_\d", name):
+        if re.match(r"pixel_direct_block_|windows_\d|product_\d+_\d", name):
             found = list(inner_loops(code))
-            # There are groups of slots that are more than a vocabulary's.
-            assert found or name.startswith("product_"), "no inner loop in " + name
+            # There are groups and blocks that are more than a vocabulary's.
+            assert found or name.startswith(("product_", "windows_")), "no inner loop in " + name
             for n, loop in enumerate(found):
                 key = label(name, loop)
                 if key in loops:  # GCC made several of it
@@ -147,8 +145,8 @@ def main():
                 loops[key] = loop
                 spilled[key] = spills(loop, code)
     direct = max(name for name in loops if re.fullmatch(r"pixel_direct_block_\d, pooled", name))
-    fuse = max(name for name in loops if re.fullmatch(r"pixel_winograd_fuse_\d", name))
-    whole = [direct, direct.replace("pooled", "not pooled"), fuse, panel, panel_long, product]
+    windows = max(name for name in loops if re.fullmatch(r"windows_\d", name))
+    whole = [direct, direct.replace("pooled", "not pooled"), windows, *products]
     shown = list(loops) if "--all" in sys.argv else whole
 
     print("Modelled by %s, compiled by %s; nothing here was measured." % (
@@ -177,8 +175,8 @@ def main():
     for cpu, title in CPUS.items():
         peak, results = models[cpu]
         bounds = []
-        for algorithm, name, saves in (("direct", direct, 1), ("winograd22", fuse, 16 / 9),
-                                       ("winograd32", panel, 36 / 16)):
+        for algorithm, name, saves in (("direct", direct, 1), ("winograd22", windows, 16 / 9),
+                                       ("winograd32", products[-1], 36 / 16)):
             fmas = sum(instruction.startswith("fmla") for instruction in loops[name])
             bounds.append("%s %.2f" % (algorithm, saves * fmas / results[name][0] / peak))
         print("  %-20s  peak %d FMA a cycle: %s" % (title, peak, ", ".join(bounds)))

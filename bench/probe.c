@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What an ISA can do at most: independent multiply-adds at its full width, in its kernels' own words. Compiled once
- * for each ISA, as PROBE, with its VECTOR_HEADER. */
-#include VECTOR_HEADER
+ * for each ISA, as PROBE, with its CONVPOOL_VECTOR. */
+#include "vector/vector.h"
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
 /* Which kernel runs: names, what kernels cost, the choice. */
 #include "dispatch.h"
 
-#include "convpool_kernels.h" /* CONVPOOL_ISAS: written by kernels/meson.build */
+#include "list.h"
 
 #include <string.h>
 

@@ -6,6 +6,7 @@
 
 #include "arrange.h"
 #include "direct.h"
+#include "list.h"
 #include "pixels/direct.h"
 #if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
 #include "winograd/run.h"
@@ -92,5 +93,23 @@ WINOGRAD_ALGORITHM(3)
             winograd_##tile##_pack, winograd_##tile##_scratch_size, winograd_##tile##_row_step, \
             winograd_##tile##_error_bound, winograd_##tile##_run \
     }
+
+/* The rows of an ISA's table, best first, of what is built. */
+#if CONVPOOL_WINOGRAD32
+#define WINOGRAD32_ROW(isa) WINOGRAD_KERNEL(isa, 3),
+#else
+#define WINOGRAD32_ROW(isa)
+#endif
+#if CONVPOOL_WINOGRAD22
+#define WINOGRAD22_ROW(isa) WINOGRAD_KERNEL(isa, 2),
+#else
+#define WINOGRAD22_ROW(isa)
+#endif
+#if CONVPOOL_DIRECT
+#define DIRECT_ROW(isa) DIRECT_KERNEL(isa),
+#else
+#define DIRECT_ROW(isa)
+#endif
+#define CONVPOOL_KERNELS(isa) WINOGRAD32_ROW(isa) WINOGRAD22_ROW(isa) DIRECT_ROW(isa)
 
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a kernel is. One constant table per ISA, in <isa>.c, is all that the rest of the library, the
+/* What a kernel is. One constant table per ISA, in isa/<isa>.c, is all that the rest of the library, the
  * tests and the bench suite know of it. */
 #ifndef CONVPOOL_KERNEL_H
 #define CONVPOOL_KERNEL_H
-
-#include "convpool_kernels.h" /* written by meson.build: what is built */
 
 #include <float.h>
 #include <stdbool.h>

@@ -8,7 +8,7 @@
 #define CONVPOOL_PACKED_H
 
 #include "kernel.h"
-#include "vector.h"
+#include "vector/vector.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The stages on their own, 2x2 max-pooling and ReLU, over the vocabulary of vector.h. */
+/* The stages on their own, 2x2 max-pooling and ReLU, over the vocabulary of vector/vector.h. */
 #ifndef CONVPOOL_STAGES_H
 #define CONVPOOL_STAGES_H
 
 #include "kernel.h"
+#include "vector/vector.h"
 
 static void max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
     size_t out_height = height / 2, out_width = width / 2;

@@ -58,6 +58,7 @@
     X(bound, is_infinite_where_a_sum_may_overflow) \
     X(bound, holds_on_adversarial_inputs) \
     X(bound, is_nearly_reached) \
+    X(vocabulary, each_word_of_each_instruction_set) \
     X(exceptions, only_those_that_numbers_have_earned) \
     X(exceptions, none_of_what_other_rows_read) \
     X(memory, every_size_between_guard_pages) \

@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 # The objects that run on every CPU, before anything is known of it, by the ends of their names.
-COMMON = ("choose.c.o", "cpu.c.o", "environment.c.o", "layer.c.o", "winograd.c.o")
+COMMON = ("choose.c.o", "cpu.c.o", "environment.c.o", "layer.c.o", "weights.c.o")
 # What an instruction set's own objects may hold. Meson names a member after its source; any other name gets the
 # strictest rule.
 OWN = {"avx2.c.o": ("VEX",), "avx512.c.o": ("VEX", "EVEX")}

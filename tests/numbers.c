@@ -2,8 +2,10 @@
 /* Results: every supported kernel against the references, in guarded memory. */
 #include "bits.h"
 #include "dispatch.h"
+#include "list.h"
 #include "problem.h"
 #include "random.h"
+#include "words.h"
 
 #include <float.h>
 #include <math.h>
@@ -457,6 +459,23 @@ static void fill_mixed(uint64_t *state, float *values, size_t count) {
     for (size_t i = 0; i < count; i++)
         values[i] = random_below(state, 3) ? random_uniform(state)
                                            : specials[random_below(state, sizeof specials / sizeof *specials)];
+}
+
+#define DECLARE(isa) extern const word_test words_##isa[];
+CONVPOOL_ISAS(DECLARE)
+
+void check_vocabulary_each_word_of_each_instruction_set(void) {
+    static const struct {
+        const char *isa;
+        const word_test *words;
+    } vocabularies[] = {
+#define VOCABULARY(isa) {#isa, words_##isa},
+        CONVPOOL_ISAS(VOCABULARY)};
+    for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++)
+        for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+            if (strcmp((*isa)->name, vocabularies[i].isa) == 0 && ((*isa)->needs & ~convpool_cpu_features()) == 0)
+                for (const word_test *test = vocabularies[i].words; test->word != NULL; test++)
+                    test->run((*isa)->name);
 }
 
 void check_numbers_stages_pool(void) {

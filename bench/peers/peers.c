@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts the peers, and finds the fastest way of each. */
 #define _GNU_SOURCE
-#include "convpool_kernels.h"
+#include "list.h"
 #include "library.h"
 
 #include <math.h>

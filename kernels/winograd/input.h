@@ -117,9 +117,9 @@ typedef struct winograd_tiles {
     size_t rows; /* that count, the others being 0 */
 } winograd_tiles;
 
-/* Their transformed inputs: to[position * stride]. Down first, then across. `all` rows may be known to count. Four columns
- * of a tile are loaded at a time; where only three count they are told apart before anything is computed of them, for
- * what the fourth has might raise an exception. */
+/* Their transformed inputs: to[position * stride]. Down first, then across. `all` rows may be known to count. Four
+ * columns of a tile are loaded at a time; where only three count they are told apart before anything is computed of
+ * them, for what the fourth has might raise an exception. */
 VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, float *to, size_t stride) {
     vec d[4][4], column[4], row[4];
     VEC_UNROLL

@@ -21,7 +21,21 @@ enum {
     winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
     winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
 };
-_Static_assert(tune_fuse <= winograd_windows / (9 * (int)sizeof(float)), "a block has a window at least");
+/* Vectors of tiles that are whole blocks of the product and whole units of four tiles. */
+enum {
+    winograd_set = tune_tile_vecs % 4 == 0   ? tune_tile_vecs
+                   : tune_tile_vecs % 2 == 0 ? 2 * tune_tile_vecs
+                                             : 4 * tune_tile_vecs
+};
+_Static_assert(winograd_set *(int)vec_lanes <= (int)winograd_slots, "a block has a set at least");
+_Static_assert(tune_rows >= 1 &&
+                   tune_rows * (winograd_set / tune_tile_vecs * (16 * tune_tile_vecs * (int)vec_lanes + winograd_pad) +
+                                9 * winograd_slots / 4) <=
+                       32000 &&
+                   tune_rows * (16 * tune_tile_vecs * (int)vec_lanes + winograd_pad + 9 * winograd_slots) <= 32000,
+               "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX");
+_Static_assert(tune_fuse >= 0 && tune_fuse <= winograd_windows / (9 * (int)sizeof(float)),
+               "a block has a window at least");
 _Static_assert(tune_slots > 0 && tune_slots % 4 == 0 && tune_slots % (int)vec_lanes == 0,
                "a block is whole units of four tiles, and whole vectors");
 _Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
@@ -110,8 +124,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = winograd_is_by_pixel(s, &p);
     p.fused = p.by_pixel && s->pool && tile == 2 && s->channels <= tune_fuse;
-    for (p.set = tune_tile_vecs; p.set % p.tiles != 0;)
-        p.set += tune_tile_vecs;
+    p.set = p.tiles == 1 ? tune_tile_vecs : winograd_set;
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && s->pool && tile == 2 && s->out_width >= vec_lanes;

@@ -14,7 +14,7 @@
 #ifndef CONVPOOL_WINOGRAD_SCHEME_H
 #define CONVPOOL_WINOGRAD_SCHEME_H
 
-#include "../vector.h"
+#include "../vector/vector.h"
 
 /* v of d, tile + 1 vectors each. `tile` is a constant after inlining. */
 VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *v) {

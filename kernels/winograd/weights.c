@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the Winograd kernels of every ISA share at create, compiled once, for the baseline. */
-#include "kernel.h"
+#include "../kernel.h"
 
 float convpool_winograd_limit(const convpool_shape *s, const float *weights, const float *bias) {
     double largest = 0;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The vector vocabulary of AArch64 Advanced SIMD; vector.h says what each word means. */
-#ifndef CONVPOOL_VECTOR_H
-#define CONVPOOL_VECTOR_H
+#ifndef CONVPOOL_VECTOR_NEON_H
+#define CONVPOOL_VECTOR_NEON_H
 
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "neon.h"
+#endif
 #include "vector.h"
+
 #include <arm_neon.h>
 
 typedef float32x4_t vec;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vector vocabulary: what each vector_<isa>.h defines and the algorithms are written in. A source
- * file includes exactly one of those headers.
+ * The vector vocabulary: what each <isa>.h defines and the algorithms are written in. CONVPOOL_VECTOR names the one
+ * that a source file takes, "avx2.h" for instance; by default it is plain C.
  *
  *   vec                         a vector of float
  *   vec_lanes                   how many
@@ -55,8 +55,8 @@
  *                               of every fourth lane n: p[offsets[n] .. offsets[n] + 12) = lanes n to n + 3 of a, b
  *                               and c by turns (with one lane: 3 floats)
  */
-#ifndef CONVPOOL_VECTOR_COMMON_H
-#define CONVPOOL_VECTOR_COMMON_H
+#ifndef CONVPOOL_VECTOR_H
+#define CONVPOOL_VECTOR_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -103,5 +103,10 @@ typedef struct tune_pixels {
 #define VEC_KEEP(a) ((void)(a))
 #define VEC_LOAD_ONCE(a) ((void)(a))
 #endif
+
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "scalar.h"
+#endif
+#include CONVPOOL_VECTOR
 
 #endif

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The vector vocabulary of SSE2; vector.h says what each word means. */
-#ifndef CONVPOOL_VECTOR_H
-#define CONVPOOL_VECTOR_H
+#ifndef CONVPOOL_VECTOR_SSE2_H
+#define CONVPOOL_VECTOR_SSE2_H
 
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "sse2.h"
+#endif
 #include "vector.h"
+
 #include <emmintrin.h>
 
 typedef __m128 vec;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The vector vocabulary of AVX-512 (F, BW, DQ, VL); vector.h says what each word means. */
-#ifndef CONVPOOL_VECTOR_H
-#define CONVPOOL_VECTOR_H
+#ifndef CONVPOOL_VECTOR_AVX512_H
+#define CONVPOOL_VECTOR_AVX512_H
 
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "avx512.h"
+#endif
 #include "vector.h"
+
 #include <immintrin.h>
 
 typedef __m512 vec;

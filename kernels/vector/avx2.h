@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The vector vocabulary of AVX2 with FMA3; vector.h says what each word means. */
-#ifndef CONVPOOL_VECTOR_H
-#define CONVPOOL_VECTOR_H
+#ifndef CONVPOOL_VECTOR_AVX2_H
+#define CONVPOOL_VECTOR_AVX2_H
 
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "avx2.h"
+#endif
 #include "vector.h"
+
 #include <immintrin.h>
 #include <stdint.h>
 

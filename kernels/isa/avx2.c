@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "vector_avx2.h"
-
-#include "algorithms.h"
-#include "stages.h"
+#define CONVPOOL_VECTOR "avx2.h"
+#include "../algorithms.h"
+#include "../stages.h"
 
 static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("avx2")};
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The vector vocabulary in plain C, with vectors of one lane; vector.h says what each word means. */
-#ifndef CONVPOOL_VECTOR_H
-#define CONVPOOL_VECTOR_H
+#ifndef CONVPOOL_VECTOR_SCALAR_H
+#define CONVPOOL_VECTOR_SCALAR_H
 
+#ifndef CONVPOOL_VECTOR
+#define CONVPOOL_VECTOR "scalar.h"
+#endif
 #include "vector.h"
+
 #include <stdint.h>
 #include <string.h>
 
