@@ -70,15 +70,20 @@ static void packed_pack(const convpool_shape *s, packed_blocks b, const float *w
     }
 }
 
+/* What an algorithm does to errors: how much magnitudes grow on the way to an output, how many roundings a term meets,
+ * and how many inputs an output reads. */
+typedef struct packed_error {
+    double growth, roundings, reads;
+} packed_error;
+
 /* The largest over o of k u (|b| + x sum |w|) + k 2^-149 (1 + reads x), k = growth roundings / (1 - roundings u): what
  * the algorithms' bounds come to for inputs of at most x. Infinity where a sum might overflow, or weights or bias are
  * not finite. The double sum has n - 1 roundings of its own, for which the result is raised. */
-static double packed_bound(const convpool_shape *s, packed_blocks b, const float *packed, double x, double growth,
-                           double roundings, double reads) {
+static double packed_bound(const convpool_shape *s, packed_blocks b, const float *packed, double x, packed_error of) {
     const float *weights = packed + packed_bias(s, b);
     double n = 4 * (double)s->channels, raised = 1 + (n + 16) * 0x1p-52, largest = 0;
-    if (roundings >= 0x1p24) return INFINITY;
-    double k = growth * roundings / (1 - roundings * 0x1p-24);
+    if (of.roundings >= 0x1p24) return INFINITY;
+    double k = of.growth * of.roundings / (1 - of.roundings * 0x1p-24);
     for (size_t o = 0; o < s->out_channels; o++) {
         size_t lane = o % b.most, lanes = packed_block(s, b, o - lane);
         const float *w = weights + (o - lane) * s->channels * 4 + lane;
@@ -86,7 +91,7 @@ static double packed_bound(const convpool_shape *s, packed_blocks b, const float
         for (size_t i = 0; i < s->channels * 4; i++)
             sum += convpool_magnitude((double)w[i * lanes]);
         double magnitude = (convpool_magnitude((double)packed[o]) + x * sum) * raised;
-        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + reads * x)) * raised;
+        double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + of.reads * x)) * raised;
         if (!(magnitude + bound < (double)FLT_MAX)) return INFINITY;
         largest = bound > largest ? bound : largest;
     }
@@ -96,7 +101,7 @@ static double packed_bound(const convpool_shape *s, packed_blocks b, const float
 /* The bound on the errors of `direct` (direct.h). */
 static double packed_direct_bound(const convpool_shape *s, packed_blocks b, const float *packed, double x) {
     double n = 4 * (double)s->channels;
-    return packed_bound(s, b, packed, x, 1, n + 1, n);
+    return packed_bound(s, b, packed, x, (packed_error){1, n + 1, n});
 }
 
 /* Before what Winograd's algorithms pack: the limit that convpool_winograd_limit() gives. What `direct` packs follows.
@@ -110,7 +115,8 @@ static inline double packed_winograd_bound(const convpool_shape *s, packed_block
     double limit = (double)*packed, c = (double)s->channels, tiled = 0, summed = 0;
     if (limit > 0) {
         double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
-        tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit, growth, c + 8, positions * c);
+        tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit,
+                             (packed_error){growth, c + 8, positions * c});
     }
     if (!(x < limit)) summed = packed_direct_bound(s, b, packed + packed_limit, x);
     return tiled > summed ? tiled : summed;

@@ -81,10 +81,9 @@ VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float 
     }
 }
 
-/* Numbers of a group that ends before a multiple of four rows may be loaded with up to three behind them. */
-VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, const product *p, const float *row_numbers,
-                              const float *lanes, float *sums) {
-    size_t row_pitch = p->row_pitch, lane_pitch = p->lane_pitch, sum_row = p->sum_row, k = p->depth;
+/* The first group of p's rows, at its first position. Numbers of a group that ends before a multiple of four rows may
+ * be loaded with up to three behind them. */
+VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, product p) {
     vec sum[product_rows_most][product_vecs_most];
     VEC_UNROLL
     for (size_t row = 0; row < rows; row++) {
@@ -92,29 +91,32 @@ VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, const produ
         for (size_t n = 0; n < vecs; n++)
             sum[row][n] = vec_zero();
     }
-    for (; rows <= 2 && k >= 2; k -= 2, row_numbers += 2 * row_pitch, lanes += 2 * lane_pitch) {
-        product_step(rows, vecs, copied, row_numbers, lanes, sum);
-        product_step(rows, vecs, copied, row_numbers + row_pitch, lanes + lane_pitch, sum);
+    for (; rows <= 2 && p.depth >= 2; p.depth -= 2, p.rows += 2 * p.row_pitch, p.lanes += 2 * p.lane_pitch) {
+        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
+        product_step(rows, vecs, copied, p.rows + p.row_pitch, p.lanes + p.lane_pitch, sum);
     }
-    for (; k > 0; k--, row_numbers += row_pitch, lanes += lane_pitch)
-        product_step(rows, vecs, copied, row_numbers, lanes, sum);
+    for (; p.depth > 0; p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch)
+        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
     VEC_UNROLL
-    for (size_t row = 0; row < rows; row++, sums += sum_row) {
+    for (size_t row = 0; row < rows; row++, p.sums += p.sum_row) {
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
-            vec_store(sums + n * vec_lanes, sum[row][n]);
+            vec_store(p.sums + n * vec_lanes, sum[row][n]);
     }
 }
 
 VEC_INLINE void product_groups(size_t rows, size_t vecs, bool copied, const product *p, size_t groups) {
-    product q = *p;
-    for (size_t position = q.positions; position > 0; position--) {
-        for (size_t group = 0; group < groups; group++)
-            product_group(rows, vecs, copied, &q, q.rows + group * q.row_group, q.lanes,
-                          q.sums + group * rows * q.sum_row);
-        q.rows += q.row_position;
-        q.lanes += q.lane_position;
-        q.sums += q.sum_position;
+    product at = *p;
+    for (size_t position = p->positions; position > 0; position--) {
+        product of_group = at;
+        for (size_t group = groups; group > 0; group--) {
+            product_group(rows, vecs, copied, of_group);
+            of_group.rows += at.row_group;
+            of_group.sums += rows * at.sum_row;
+        }
+        at.rows += at.row_position;
+        at.lanes += at.lane_position;
+        at.sums += at.sum_position;
     }
 }
 

@@ -80,50 +80,53 @@ VEC_INLINE void pixel_direct_finish(const pixel_direct_tile *t, vec sum, vec bia
     pixels_store(to, y, count >= vec_lanes, count);
 }
 
-/* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
-VEC_INLINE void pixel_direct_block(int rows, bool pool, const pixel_direct_tile *t, const float *block_weights,
-                                   const float *bias, float *output) {
+/* The sums of `rows` output channels for four vectors: pooled, the four convolution outputs of one vector of windows,
+ * else four vectors of pixels. */
+VEC_INLINE void pixel_direct_sum(int rows, bool pool, const pixel_direct_tile *t, const float *planes,
+                                 const float *weights, vec sum[pixel_direct_rows][4]) {
     size_t pitch = t->pitch, side = pool ? 3 : 2;
-    for (size_t at = 0; at < t->count; at += pixel_direct_step(pool)) {
-        vec sum[pixel_direct_rows][4];
+    VEC_UNROLL
+    for (int row = 0; row < rows; row++) {
         VEC_UNROLL
-        for (int row = 0; row < rows; row++) {
-            VEC_UNROLL
-            for (size_t n = 0; n < 4; n++)
-                sum[row][n] = vec_zero();
-        }
-
-        const float *weights = block_weights;
-        const float *row_of_planes[3]; /* the planes of each row of positions */
+        for (size_t n = 0; n < 4; n++)
+            sum[row][n] = vec_zero();
+    }
+    const float *row_of_planes[3]; /* the planes of each row of positions */
+    VEC_UNROLL
+    for (size_t i = 0; i < 3; i++)
+        row_of_planes[i] = planes + i * side * pitch;
+    for (size_t c = t->channels; c > 0; c--) {
         VEC_UNROLL
-        for (size_t i = 0; i < 3; i++)
-            row_of_planes[i] = t->planes + at + i * side * pitch;
-        for (size_t c = t->channels; c > 0; c--) {
+        for (size_t uv = 0; uv < 4; uv++, weights += rows) {
+            vec weight[pixel_direct_rows];
             VEC_UNROLL
-            for (size_t uv = 0; uv < 4; uv++) {
-                vec weight[pixel_direct_rows];
-                VEC_UNROLL
-                for (int row = 0; row < rows; row++)
-                    weight[row] = rows == 4 ? vec_splat_of_4(weights, (size_t)row) : vec_splat(weights + row);
-                weights += rows;
-                /* Else GCC keeps inputs from one position to the next, and spills sums. */
-                VEC_UNROLL
-                for (size_t i = 0; i < 3; i++)
-                    VEC_FORGET(row_of_planes[i]);
-                VEC_UNROLL
-                for (size_t n = 0; n < 4; n++) {
-                    size_t i = uv / 2 + (pool ? n / 2 : 0), j = uv % 2 + (pool ? n % 2 : 0);
-                    vec input = vec_load_aligned(row_of_planes[i] + j * pitch + (pool ? 0 : n * vec_lanes));
-                    VEC_UNROLL
-                    for (int row = 0; row < rows; row++)
-                        sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
-                }
-            }
+            for (int row = 0; row < rows; row++)
+                weight[row] = rows == 4 ? vec_splat_of_4(weights, (size_t)row) : vec_splat(weights + row);
+            /* Else GCC keeps inputs from one position to the next, and spills sums. */
             VEC_UNROLL
             for (size_t i = 0; i < 3; i++)
-                row_of_planes[i] += pixels_positions(pool) * pitch;
+                VEC_FORGET(row_of_planes[i]);
+            VEC_UNROLL
+            for (size_t n = 0; n < 4; n++) {
+                size_t i = uv / 2 + (pool ? n / 2 : 0), j = uv % 2 + (pool ? n % 2 : 0);
+                vec input = vec_load_aligned(row_of_planes[i] + j * pitch + (pool ? 0 : n * vec_lanes));
+                VEC_UNROLL
+                for (int row = 0; row < rows; row++)
+                    sum[row][n] = vec_mul_add(input, weight[row], sum[row][n]);
+            }
         }
+        VEC_UNROLL
+        for (size_t i = 0; i < 3; i++)
+            row_of_planes[i] += pixels_positions(pool) * pitch;
+    }
+}
 
+/* `rows` output channels of every pixel of a tile; rows and pool are constants where this is inlined. */
+VEC_INLINE void pixel_direct_block(int rows, bool pool, const pixel_direct_tile *t, const float *weights,
+                                   const float *bias, float *output) {
+    for (size_t at = 0; at < t->count; at += pixel_direct_step(pool)) {
+        vec sum[pixel_direct_rows][4];
+        pixel_direct_sum(rows, pool, t, t->planes + at, weights, sum);
         float *to = output + at;
         size_t count = t->count - at;
         VEC_UNROLL
@@ -189,11 +192,11 @@ static void pixel_direct_run(const convpool_job *job) {
             .pool = s->pool,
             .relu = s->relu,
         };
-        pixels_planes to = {planes, most, pixels_positions(s->pool) * most};
+        pixels_planes to = {first, t.count, planes, most, pixels_positions(s->pool) * most};
         if (s->pool)
-            pixels_gather(s, true, NULL, job->input, first, t.count, pixel_direct_step(true), to);
+            pixels_gather(s, true, NULL, job->input, pixel_direct_step(true), to);
         else
-            pixels_gather(s, false, NULL, job->input, first, t.count, pixel_direct_step(false), to);
+            pixels_gather(s, false, NULL, job->input, pixel_direct_step(false), to);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
             rows = packed_min(pixel_direct_rows, s->out_channels - o);
             pixel_direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);

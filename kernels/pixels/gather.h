@@ -24,60 +24,72 @@ VEC_INLINE void pixels_store(float *p, vec a, bool whole, size_t n) {
 /* What may be done with the values of a vector of windows, by position, before they are stored. */
 typedef void pixels_transform(vec window[9]);
 
+/* Output pixels, and where their planes go. */
 typedef struct pixels_planes {
+    size_t first, count;
     float *to;
     size_t position, channel; /* floats from one plane of a channel to the next, and from one channel to the next */
 } pixels_planes;
 
-/* The windows of n pixels of one row in one channel; `from` is what the first one reads first. */
-VEC_INLINE void pixels_load_windows(bool pool, bool whole, size_t n, const float *from, size_t width, vec window[9]) {
-    VEC_UNROLL
-    for (size_t i = 0; i < 3; i++, from += width)
-        if (pool) {
-            window[3 * i] = pixels_load_even_odd(from, whole, n, &window[3 * i + 1]);
-            if (whole)
-                window[3 * i + 2] = vec_shift_in(window[3 * i], from + 2 * vec_lanes);
-            else /* the even ones from 2 on would reach too far */
-                vec_load_even_odd_part(from + 1, n, &window[3 * i + 2]);
-        } else if (i < 2) {
-            window[2 * i] = pixels_load(from, whole, n);
-            window[2 * i + 1] = pixels_load(from + 1, whole, n);
-        }
-}
+/* Some pixels of one row in one channel: what the first one reads first, and where it goes in the first plane. */
+typedef struct pixels_row {
+    const float *from;
+    float *to;
+    size_t width, position; /* floats from one row to the next, and from one plane to the next */
+} pixels_row;
 
-VEC_INLINE void pixels_store_windows(bool pool, pixels_transform *transform, bool whole, size_t n, vec window[9],
-                                     float *to, size_t position) {
+/* n pixels: nine planes of windows. */
+VEC_INLINE void pixels_gather_windows(pixels_transform *transform, bool whole, size_t n, pixels_row row) {
+    vec window[9];
+    VEC_UNROLL
+    for (size_t i = 0; i < 3; i++, row.from += row.width) {
+        window[3 * i] = pixels_load_even_odd(row.from, whole, n, &window[3 * i + 1]);
+        if (whole)
+            window[3 * i + 2] = vec_shift_in(window[3 * i], row.from + 2 * vec_lanes);
+        else /* the even ones from 2 on would reach too far */
+            vec_load_even_odd_part(row.from + 1, n, &window[3 * i + 2]);
+    }
     if (transform != NULL) transform(window);
     VEC_UNROLL
-    for (size_t i = 0; i < pixels_positions(pool); i++)
-        pixels_store(to + i * position, window[i], whole, n);
+    for (size_t i = 0; i < 9; i++)
+        pixels_store(row.to + i * row.position, window[i], whole, n);
 }
 
-/* Fills the planes of output pixels [first, first + count), and with zeros up to a multiple of the step. */
+/* The same without pooling: four planes. */
+VEC_INLINE void pixels_gather_filters(bool whole, size_t n, pixels_row row) {
+    VEC_UNROLL
+    for (size_t uv = 0; uv < 4; uv++)
+        pixels_store(row.to + uv * row.position, pixels_load(row.from + uv / 2 * row.width + uv % 2, whole, n), whole,
+                     n);
+}
+
+VEC_INLINE void pixels_gather_row(bool pool, pixels_transform *transform, bool whole, size_t n, pixels_row row) {
+    if (pool)
+        pixels_gather_windows(transform, whole, n, row);
+    else
+        pixels_gather_filters(whole, n, row);
+}
+
+/* Fills the planes, and with zeros up to a multiple of `step` pixels. */
 VEC_INLINE void pixels_gather(const convpool_shape *s, bool pool, pixels_transform *transform, const float *input,
-                              size_t first, size_t count, size_t step, pixels_planes planes) {
-    size_t stride = pool ? 2 : 1, width = s->width, padded = packed_round_up(count, step);
-    input += stride * (first / s->out_width * width);
-    for (size_t c = s->channels; c > 0; c--, input += s->height * width, planes.to += planes.channel) {
-        const float *row = input;
-        for (size_t done = 0, column = first % s->out_width, n; done < count;
-             done += n, row += stride * width, column = 0) {
-            n = packed_min(count - done, s->out_width - column);
-            const float *from = row + stride * column;
-            float *to = planes.to + done;
-            vec window[9];
-            if (n < vec_lanes) {
-                pixels_load_windows(pool, false, n, from, width, window);
-                pixels_store_windows(pool, transform, false, n, window, to, planes.position);
-            }
+                              size_t step, pixels_planes planes) {
+    size_t stride = pool ? 2 : 1, out_width = s->out_width, end = packed_round_up(planes.count, step);
+    input += stride * (planes.first / out_width * s->width);
+    for (size_t c = s->channels; c > 0; c--, input += s->height * s->width, planes.to += planes.channel) {
+        const float *line = input;
+        for (size_t done = 0, column = planes.first % out_width, n; done < planes.count;
+             done += n, line += stride * s->width, column = 0) {
+            n = packed_min(planes.count - done, out_width - column);
+            pixels_row row = {line + stride * column, planes.to + done, s->width, planes.position};
+            if (n < vec_lanes) pixels_gather_row(pool, transform, false, n, row);
             for (size_t i = 0; n >= vec_lanes && i < n; i += vec_lanes) {
                 size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-                pixels_load_windows(pool, true, vec_lanes, from + stride * at, width, window);
-                pixels_store_windows(pool, transform, true, vec_lanes, window, to + at, planes.position);
+                pixels_row of_vector = {row.from + stride * at, row.to + at, row.width, row.position};
+                pixels_gather_row(pool, transform, true, vec_lanes, of_vector);
             }
         }
         for (size_t plane = 0; plane < pixels_positions(pool); plane++)
-            for (size_t i = count; i < padded; i++)
+            for (size_t i = planes.count; i < end; i++)
                 planes.to[plane * planes.position + i] = 0;
     }
 }

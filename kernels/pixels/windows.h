@@ -40,9 +40,10 @@ typedef struct windows {
     bool copied, relu;
 } windows;
 
-/* A column of positions of `rows` output channels by `vecs` vectors of pixels: the products, added up. */
-VEC_INLINE void windows_column(size_t rows, size_t vecs, bool copied, const windows *a, const float **weights,
-                               const float *v, vec sum[3][winograd_fused_rows][winograd_fused_vecs]) {
+/* The products of a column of positions, added up: `rows` output channels by `vecs` vectors of pixels. Goes on to the
+ * next column. */
+VEC_INLINE void windows_column(size_t rows, size_t vecs, bool copied, windows *a,
+                               vec sum[3][winograd_fused_rows][winograd_fused_vecs]) {
     VEC_UNROLL
     for (size_t i = 0; i < 3; i++) {
         VEC_UNROLL
@@ -53,14 +54,14 @@ VEC_INLINE void windows_column(size_t rows, size_t vecs, bool copied, const wind
         }
     }
     const size_t copies = copied ? vec_lanes : 1;
-    const float *u = *weights;
-    for (size_t c = a->channels; c > 0; c--, u += 3 * rows * copies, v += 9 * a->position) {
+    const float *v = a->v;
+    for (size_t c = a->channels; c > 0; c--, a->weights += 3 * rows * copies, v += 9 * a->position) {
         VEC_UNROLL
         for (size_t i = 0; i < 3; i++) {
             vec weight[winograd_fused_rows];
             VEC_UNROLL
             for (size_t row = 0; row < rows; row++) {
-                const float *w = u + (i * rows + row) * copies;
+                const float *w = a->weights + (i * rows + row) * copies;
                 weight[row] = copied ? vec_load_aligned(w) : rows == 4 ? vec_splat_of_4(w - row, row) : vec_splat(w);
             }
             VEC_UNROLL
@@ -73,17 +74,16 @@ VEC_INLINE void windows_column(size_t rows, size_t vecs, bool copied, const wind
             }
         }
     }
-    *weights = u;
+    a->v += a->position;
 }
 
-/* `rows` output channels of `vecs` vectors of pixels, of which `count` pixels are wanted. */
-VEC_INLINE void windows_block(size_t rows, size_t vecs, bool copied, const windows *a, const float *weights,
-                              const float *v, const float *bias, float *output, size_t count) {
+/* The first `vecs` vectors of pixels in the first `rows` output channels. */
+VEC_INLINE void windows_block(size_t rows, size_t vecs, bool copied, windows a) {
     vec z[2][winograd_fused_rows][winograd_fused_vecs], largest[winograd_fused_rows][winograd_fused_vecs];
     VEC_UNROLL
-    for (size_t j = 0; j < 3; j++, v += a->position) {
+    for (size_t j = 0; j < 3; j++) {
         vec sum[3][winograd_fused_rows][winograd_fused_vecs];
-        windows_column(rows, vecs, copied, a, &weights, v, sum);
+        windows_column(rows, vecs, copied, &a, sum);
         VEC_UNROLL
         for (size_t row = 0; row < rows; row++) {
             VEC_UNROLL
@@ -99,25 +99,30 @@ VEC_INLINE void windows_block(size_t rows, size_t vecs, bool copied, const windo
         }
     }
     VEC_UNROLL
-    for (size_t row = 0; row < rows; row++, output += a->plane) {
-        vec b = vec_splat(bias + row);
+    for (size_t row = 0; row < rows; row++, a.output += a.plane) {
+        vec bias = vec_splat(a.bias + row);
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
-            if (n * vec_lanes < count)
-                pixels_store(output + n * vec_lanes, finish(largest[row][n], b, a->relu),
-                             count - n * vec_lanes >= vec_lanes, count - n * vec_lanes);
+            if (n * vec_lanes < a.count)
+                pixels_store(a.output + n * vec_lanes, finish(largest[row][n], bias, a.relu),
+                             a.count - n * vec_lanes >= vec_lanes, a.count - n * vec_lanes);
     }
 }
 
-VEC_INLINE void windows_blocks(size_t rows, bool copied, const windows *a) {
-    const size_t vecs = winograd_fused_vecs, step = 9 * a->channels * rows * (copied ? vec_lanes : 1);
-    const float *weights = a->weights, *bias = a->bias;
-    float *output = a->output;
-    for (size_t block = a->blocks; block > 0; block--, weights += step, bias += rows, output += rows * a->plane) {
-        size_t i = 0;
-        for (; i + vec_lanes < a->count; i += vecs * vec_lanes)
-            windows_block(rows, vecs, copied, a, weights, a->v + i, bias, output + i, a->count - i);
-        if (i < a->count) windows_block(rows, 1, copied, a, weights, a->v + i, bias, output + i, a->count - i);
+VEC_INLINE void windows_blocks(size_t rows, bool copied, const windows *all) {
+    const size_t vecs = winograd_fused_vecs, step = 9 * all->channels * rows * (copied ? vec_lanes : 1);
+    windows of_rows = *all;
+    for (size_t block = all->blocks; block > 0; block--) {
+        windows a = of_rows;
+        for (; a.count > vec_lanes; a.count -= packed_min(a.count, vecs * vec_lanes)) {
+            windows_block(rows, vecs, copied, a);
+            a.v += vecs * vec_lanes;
+            a.output += vecs * vec_lanes;
+        }
+        if (a.count > 0) windows_block(rows, 1, copied, a);
+        of_rows.weights += step;
+        of_rows.bias += rows;
+        of_rows.output += rows * of_rows.plane;
     }
 }
 
@@ -141,8 +146,8 @@ static windows_function *const windows_functions[4] = {windows_1, windows_2, win
 static __attribute__((noinline)) void windows_gather(const convpool_shape *s, const winograd_plan *p,
                                                      const float *input, size_t first, size_t count, float *v) {
     for (size_t i = 0; i < count; i += p->v_slots, v += p->v_block) {
-        pixels_planes to = {v, p->v_position, p->v_channel};
-        pixels_gather(s, true, windows_transform, input, first + i, packed_min(p->v_slots, count - i), vec_lanes, to);
+        pixels_planes planes = {first + i, packed_min(p->v_slots, count - i), v, p->v_position, p->v_channel};
+        pixels_gather(s, true, windows_transform, input, vec_lanes, planes);
     }
 }
 

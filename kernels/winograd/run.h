@@ -1,208 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The algorithms `winograd22` and `winograd32`. */
+/* The algorithms `winograd22` and `winograd32`: a call, cut into blocks. */
 #ifndef CONVPOOL_WINOGRAD_RUN_H
 #define CONVPOOL_WINOGRAD_RUN_H
 
-#include "../pixels/windows.h"
-#include "repair.h"
-
-/* What all blocks of a call have in common. */
-typedef struct winograd_call {
-    const convpool_job *job;
-    winograd_plan plan;
-    float limit;
-    const float *bias, *weights; /* what `direct` has packed, and the transformed weights */
-    float *v, *m, *pixels;
-    size_t end_row;
-} winograd_call;
-
-/* ---- Lanes over output channels ---- */
-
-/* Writes a block's pixels in `lanes` output channels from o on. */
-static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
-    const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels, row_floats = pixels * b->units * product_lanes;
-    size_t plane = s->out_height * s->out_width;
-    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
-        for (size_t i = 0; i < pixels; i++) {
-            size_t row = run->row + i;
-            if (row < a->job->first_row || row >= a->end_row) continue;
-            finish_write(&(finish_pixels){.from = a->pixels + i * row_floats + pixels * run->unit * product_lanes,
-                                          .pitch = product_lanes,
-                                          .count = run->count,
-                                          .channels = packed_min(lanes, s->out_channels - o),
-                                          .to = a->job->output + o * plane + row * s->out_width + run->column,
-                                          .plane = plane});
-        }
-}
-
-/* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
-static void winograd_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
-    size_t channels = a->job->shape->channels, positions = a->plan.positions;
-    size_t step = chunk > 1 ? 1 : positions; /* one at a time, their inputs stay in the cache for all blocks */
-    for (size_t position = 0; position < positions; position += step)
-        for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
-            size_t lane_position = channels * vecs * vec_lanes;
-            product p = {
-                .rows = a->v + position * a->plan.v_position,
-                .lanes = a->weights + positions * channels * vector * vec_lanes + position * lane_position,
-                .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
-                .depth = channels,
-                .positions = step,
-                .row_pitch = a->plan.slots,
-                .lane_pitch = vecs * vec_lanes,
-                .row_position = a->plan.v_position,
-                .lane_position = lane_position,
-                .sum_position = product_lanes,
-                .sum_row = a->plan.m_row,
-            };
-            product_run(p, b->slots, vecs);
-        }
-}
-
-static void winograd_run_channels(const winograd_call *a, size_t tile, const winograd_block *b) {
-    const convpool_shape *s = a->job->shape;
-    const winograd_plan *p = &a->plan;
-    for (size_t first = 0, chunk; first < p->vecs; first += chunk * tune_vecs) {
-        chunk = packed_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
-        winograd_products(a, b, first, chunk);
-        for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, o = vector * vec_lanes;
-            size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
-            float *m = a->m + i * p->slots * p->m_row;
-            if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
-            winograd_outputs[false][tile - 2][s->pool](
-                &(winograd_output){.block = b,
-                                   .m = m,
-                                   .bias = a->bias + o,
-                                   .m_row = p->m_row,
-                                   .channels = lanes,
-                                   .end = b->units,
-                                   .to = a->pixels,
-                                   .to_row = p->pixels * b->units * product_lanes,
-                                   .relu = s->relu});
-            winograd_write(a, b, o, lanes);
-        }
-    }
-}
-
-/* ---- Lanes over tiles ---- */
-
-/* How many of a block's units, whole vectors of the first, have their pixels stored in the output itself: quads of them
- * have theirs side by side, and all are wanted. */
-static size_t winograd_in_place(const winograd_call *a, const winograd_block *b) {
-    size_t pixels = a->plan.pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
-    if (pixels == 1) return whole;
-    if (pixels == 2) return 0;
-    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
-        bool wanted = run->row >= a->job->first_row && run->row + pixels <= a->end_row;
-        if (!wanted || run->unit % quad != 0 || run->count % (pixels * quad) != 0)
-            return packed_min(whole, run->unit / vec_lanes * vec_lanes);
-    }
-    return whole;
-}
-
-/* Copies pixels, of units from `done` on, from [channel][row of a unit][pixel] to their places. */
-static void winograd_place(const winograd_call *a, const winograd_block *b, size_t done, size_t o, size_t channels) {
-    const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels, from_row = pixels * a->plan.units, plane = s->out_height * s->out_width;
-    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
-        size_t skip = run->unit < done ? packed_min(pixels * (done - run->unit), run->count) : 0;
-        for (size_t row = run->row; row < run->row + pixels && skip < run->count; row++) {
-            if (row < a->job->first_row || row >= a->end_row) continue;
-            const float *from = a->pixels + (row - run->row) * from_row + pixels * run->unit + skip;
-            float *to = a->job->output + o * plane + row * s->out_width + run->column + skip;
-            for (size_t k = channels; k > 0; k--, from += pixels * from_row, to += plane)
-                finish_copy(to, from, run->count - skip);
-        }
-    }
-}
-
-/* The products of a set of vectors of tiles, from `first` on, with `rows` output channels from o on. */
-static void winograd_set_products(const winograd_call *a, const winograd_block *b, size_t first, size_t o,
-                                  size_t rows) {
-    const winograd_plan *p = &a->plan;
-    size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
-    size_t size = winograd_group(rows), rest = rows % size;
-    for (size_t i = first, vecs; i < end; i += vecs) {
-        vecs = packed_min(tune_tile_vecs, end - i);
-        product q = {
-            .rows = a->weights + p->copies * p->positions * channels * o,
-            .lanes = a->v + i / tune_tile_vecs * p->v_block,
-            .sums = a->m + (i - first) / tune_tile_vecs * p->m_vecs,
-            .depth = channels,
-            .positions = p->positions,
-            .row_pitch = p->copies * size,
-            .row_group = p->copies * size * channels,
-            .lane_pitch = p->v_channel,
-            .row_position = p->copies * channels * rows,
-            .lane_position = p->v_position,
-            .sum_position = winograd_lanes(true),
-            .sum_row = p->m_row,
-            .copied = p->copies > 1,
-        };
-        product_run_groups(&q, size, rows / size, rest, p->copies * rest, vecs);
-    }
-}
-
-static void winograd_run_pixels(const winograd_call *a, size_t tile, const winograd_block *b) {
-    const convpool_shape *s = a->job->shape;
-    const winograd_plan *p = &a->plan;
-    size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
-    winograd_output_function *outputs = winograd_outputs[true][tile - 2][s->pool];
-    winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = s->relu};
-    for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-        rows = packed_min(p->rows, s->out_channels - o);
-        output.bias = a->bias + o;
-        output.channels = rows;
-        for (size_t first = 0; first < b->slots / vec_lanes; first += p->set) {
-            winograd_set_products(a, b, first, o, rows);
-            if (b->forbidden) winograd_forbid(p, b, first, rows, a->m);
-            size_t unit = first / b->tiles * vec_lanes,
-                   end = packed_min(unit + p->set / b->tiles * vec_lanes, b->units);
-            output.m_first = output.first = unit;
-            output.end = packed_min(in_place, end);
-            if (unit < output.end) {
-                output.in_place = true;
-                output.to = a->job->output + o * plane;
-                output.to_row = s->out_width;
-                output.to_channel = plane;
-                outputs(&output);
-                output.first = output.end;
-            }
-            output.end = end;
-            if (output.first < end) {
-                output.in_place = false;
-                output.to = a->pixels;
-                output.to_row = p->pixels * p->units;
-                output.to_channel = p->pixels * output.to_row;
-                outputs(&output);
-            }
-        }
-        if (in_place < b->units) winograd_place(a, b, in_place, o, rows);
-    }
-}
-
-/* ---- Blocks ---- */
-
-/* Units from `first` on, which are pixels, their inputs having been transformed. */
-static void winograd_run_windows(const winograd_call *a, size_t first, size_t count) {
-    windows w = {.v = a->v, .weights = a->weights, .bias = a->bias, .output = a->job->output + first, .count = count};
-    windows_run(a->job->shape, &a->plan, w);
-}
-
-/* A block whose transformed inputs are known, in all output channels. */
-static void winograd_run_block(const winograd_call *a, size_t tile, const winograd_block *b) {
-    if (a->plan.fused)
-        winograd_run_windows(a, b->to[0], b->units);
-    else
-        (a->plan.by_pixel ? winograd_run_pixels : winograd_run_channels)(a, tile, b);
-}
+#include "block.h"
 
 /* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; they all
  * lack their lower tiles, or not all do. */
-static void winograd_run_from(const winograd_call *a, size_t tile, size_t row, size_t column, size_t count, bool upper,
+static void winograd_run_from(const winograd_call *a, size_t row, size_t column, size_t count, bool upper,
                               unsigned large) {
     const winograd_plan *p = &a->plan;
     const convpool_shape *s = a->job->shape;
@@ -217,22 +22,23 @@ static void winograd_run_from(const winograd_call *a, size_t tile, size_t row, s
             if (++column == p->unit_columns) column = 0, row++;
         }
         winograd_end_block(p, &b);
-        (tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(s, p, &b, a->job->input, a->v);
+        (p->tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(s, p, &b, a->job->input, a->v);
     }
-    winograd_run_block(a, tile, &b);
+    winograd_run_block(a, &b);
 }
 
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
-static size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row, size_t end_row) {
+static size_t winograd_run_units(const winograd_call *a, size_t row, size_t end_row) {
     const winograd_plan *p = &a->plan;
     size_t column = 0, seen = row, last_row = p->unit_rows - 1;
-    size_t rows_left = p->conv_height - last_row * p->across * tile;
+    size_t rows_left = p->conv_height - last_row * p->across * p->tile;
     while (row < end_row) {
         /* The last row of units, where it hangs over the image, makes blocks of its own, if there is more than one
          * block. */
-        bool hangs = rows_left < p->across * tile && p->unit_rows * p->unit_columns > p->units, last = row == last_row;
+        bool hangs = rows_left < p->across * p->tile && p->unit_rows * p->unit_columns > p->units,
+             last = row == last_row;
         size_t edge = hangs && !last ? packed_min(end_row, last_row) : end_row;
-        bool upper = last && rows_left <= tile && (hangs || p->unit_rows == 1);
+        bool upper = last && rows_left <= p->tile && (hangs || p->unit_rows == 1);
         size_t most = p->slots / p->across / (upper ? 1 : p->across);
         size_t left = (edge - row) * p->unit_columns - column, count = packed_min(left, most);
         if (left > count && left < 2 * count) count = packed_round_up((left + 1) / 2, p->by_pixel ? vec_lanes : 1);
@@ -242,7 +48,7 @@ static size_t winograd_run_units(const winograd_call *a, size_t tile, size_t row
             if (winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, seen + 1)) end = end_row = seen;
         count = packed_min(count, (end_row - row) * p->unit_columns - column);
         if (count == 0) break;
-        winograd_run_from(a, tile, row, column, count, p->across > 1 && upper, 0);
+        winograd_run_from(a, row, column, count, p->across > 1 && upper, 0);
         column += count;
         row += column / p->unit_columns;
         column %= p->unit_columns;
@@ -262,32 +68,33 @@ static void winograd_run_directly(const winograd_call *a, size_t first, size_t e
     direct_run(&job);
 }
 
-/* A row of units with inputs that may be too large: each row of its tiles by itself. */
-static void winograd_run_suspect(const winograd_call *a, size_t tile, size_t unit_row) {
-    const convpool_job *job = a->job;
+/* A bit for each row of a row of units' tiles some output of which reads too large an input; whether all rows do. */
+static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, bool *all) {
     const winograd_plan *p = &a->plan;
-    size_t first = unit_row * p->pixels, middle = first + 1;
-    unsigned large = 0, all = 0;
-    for (size_t i = 0; i < p->across; i++) {
-        size_t row = unit_row * p->across + i;
-        if (row * tile >= p->conv_height) continue;
-        all |= 1U << i;
-        if (winograd_row_is_large(job->shape, p, job->input, a->limit, row)) large |= 1U << i;
+    unsigned large = 0;
+    *all = true;
+    for (size_t i = 0; i < p->across && (unit_row * p->across + i) * p->tile < p->conv_height; i++) {
+        if (winograd_row_is_large(a->job->shape, p, a->job->input, a->limit, unit_row * p->across + i))
+            large |= 1U << i;
+        else
+            *all = false;
     }
-    for (size_t column = 0, count; large != all && column < p->unit_columns; column += count) {
+    return large;
+}
+
+/* A row of units not all of whose rows of tiles do. */
+static void winograd_run_mixed(const winograd_call *a, size_t unit_row, unsigned large) {
+    const winograd_plan *p = &a->plan;
+    for (size_t column = 0, count; column < p->unit_columns; column += count) {
         count = packed_min(p->units, p->unit_columns - column);
-        winograd_run_from(a, tile, unit_row, column, count, false, large);
+        winograd_run_from(a, unit_row, column, count, false, large);
     }
     if (large == 0) return;
-    if (large == all) {
-        winograd_run_directly(a, first, first + p->pixels);
-        return;
-    }
     /* Pooled, two rows of tiles are three rows of pixels: one of each, and one that mixes them. */
-    size_t own = large == 1 ? first : first + 2;
+    size_t first = unit_row * p->pixels, middle = first + 1, own = large == 1 ? first : first + 2;
     winograd_run_directly(a, own, own + 1);
-    if (middle >= job->first_row && middle < a->end_row && middle < job->shape->out_height)
-        winograd_merge_row(job, a->bias, 2 * middle + (large != 1));
+    if (middle >= a->job->first_row && middle < a->end_row)
+        winograd_merge_row(a->job, a->bias, 2 * middle + (large != 1));
 }
 
 static void winograd_run_layer(const convpool_job *job, size_t tile) {
@@ -306,9 +113,18 @@ static void winograd_run_layer(const convpool_job *job, size_t tile) {
         return;
     }
     size_t row = job->first_row / p->pixels, end = (a.end_row + p->pixels - 1) / p->pixels;
-    for (; row < end; row++) {
-        row = winograd_run_units(&a, tile, row, end);
-        if (row < end) winograd_run_suspect(&a, tile, row);
+    while (row < end) {
+        row = winograd_run_units(&a, row, end);
+        size_t first = row; /* of those that may be large */
+        unsigned large = 0;
+        for (bool all = true; row < end; row++) {
+            large = winograd_large_rows(&a, row, &all);
+            if (!all) break;
+        }
+        if (row > first)
+            winograd_run_directly(&a, first * p->pixels, row * p->pixels);
+        else if (row < end)
+            winograd_run_mixed(&a, row++, large);
     }
     vec_end();
 }
