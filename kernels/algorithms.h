@@ -7,7 +7,9 @@
 #include "arrange.h"
 #include "direct.h"
 #include "list.h"
+#if CONVPOOL_DIRECT
 #include "pixels/direct.h"
+#endif
 #if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
 #include "winograd/run.h"
 #endif

@@ -44,16 +44,4 @@ static void finish_write(const finish_pixels *p) {
             p->to[channel * p->plane + i] = p->from[i * p->pitch + channel];
 }
 
-/* Copies floats that lie side by side. */
-static void finish_copy(float *to, const float *from, size_t count) {
-    if (count < vec_lanes) {
-        vec_store_part(to, vec_load_part(from, count), count);
-        return;
-    }
-    for (size_t i = 0; i < count; i += vec_lanes) {
-        size_t at = packed_min(i, count - vec_lanes); /* the last vector overlaps the one before */
-        vec_store(to + at, vec_load(from + at));
-    }
-}
-
 #endif

@@ -103,6 +103,18 @@ static size_t winograd_in_place(const winograd_call *a, const winograd_block *b)
     return whole;
 }
 
+/* Copies floats that lie side by side. */
+static void winograd_copy(float *to, const float *from, size_t count) {
+    if (count < vec_lanes) {
+        vec_store_part(to, vec_load_part(from, count), count);
+        return;
+    }
+    for (size_t i = 0; i < count; i += vec_lanes) {
+        size_t at = packed_min(i, count - vec_lanes); /* the last vector overlaps the one before */
+        vec_store(to + at, vec_load(from + at));
+    }
+}
+
 /* Copies pixels, of units from `done` on, from [channel][row of a unit][pixel] to their places. */
 static void winograd_place(const winograd_call *a, const winograd_block *b, size_t done, size_t o, size_t channels) {
     const convpool_shape *s = a->job->shape;
@@ -114,7 +126,7 @@ static void winograd_place(const winograd_call *a, const winograd_block *b, size
             const float *from = a->pixels + (row - run->row) * from_row + pixels * run->unit + skip;
             float *to = a->job->output + o * plane + row * s->out_width + run->column + skip;
             for (size_t k = channels; k > 0; k--, from += pixels * from_row, to += plane)
-                finish_copy(to, from, run->count - skip);
+                winograd_copy(to, from, run->count - skip);
         }
     }
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Gates over the machine code of the static library: python3 tests/gates.py FOLDER
+"""Gates over the machine code of the static library: python3 tests/scripts/gates.py FOLDER
 
 Looks at FOLDER/libconvpool.a, built for x86-64 or AArch64. Prints TAP; the last line is 'N passed, N failed'. The gates:
 
@@ -20,7 +20,7 @@ import tempfile
 COMMON = ("choose.c.o", "cpu.c.o", "environment.c.o", "layer.c.o", "weights.c.o")
 # What an instruction set's own objects may hold. Meson names a member after its source; any other name gets the
 # strictest rule.
-OWN = {"avx2.c.o": ("VEX",), "avx512.c.o": ("VEX", "EVEX")}
+OWN = {"isa_avx2.c.o": ("VEX",), "isa_avx512.c.o": ("VEX", "EVEX")}
 
 PREFIXES = bytes((0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3))
 # Past SSE2, but in its opcode maps. Not tzcnt: objdump calls GCC's `rep bsf` so, which runs on every CPU, as bsf.
@@ -140,17 +140,17 @@ PAST = {
 # Two libraries, {member: assembly}, and how many faults each gate must find: none, and all that there can be.
 RUN = "nop; .globl convpool_layer_run; convpool_layer_run:"
 TRIALS = {
-    X86: [({"avx2": "vaddps %ymm0, %ymm1, %ymm2; vzeroupper", "avx512": "vaddps %zmm0, %zmm1, %zmm2; vzeroupper",
+    X86: [({"isa_avx2": "vaddps %ymm0, %ymm1, %ymm2; vzeroupper", "isa_avx512": "vaddps %zmm0, %zmm1, %zmm2; vzeroupper",
             "choose": "addps %xmm0, %xmm1; movq %r8, %xmm9; lock cmpxchg %rcx, %fs:(%rdx); pause; endbr64",
             "cpu": "tzcnt %eax, %ebx; popq (%rax); pop %r8; cvttps2dq %xmm8, %xmm1; nopw %cs:99(%rax,%rax)",
-            "environment": "nop", "layer": RUN, "winograd": "nop"}, [0, 0, 0]),
-          ({"avx2": "vaddps %zmm0, %zmm1, %zmm2; addps %xmm0, %xmm1", # AVX-512, no AVX2, no vzeroupper
-            "avx512": "vaddps %ymm0, %ymm1, %ymm2; vfrczps %xmm0, %xmm1", # XOP, no AVX-512, no vzeroupper
-            "choose": "nop; .globl helper; helper:", "cpu": "", "layer": PAST[X86]}, # and neither run, environment nor winograd
+            "environment": "nop", "layer": RUN, "weights": "nop"}, [0, 0, 0]),
+          ({"isa_avx2": "vaddps %zmm0, %zmm1, %zmm2; addps %xmm0, %xmm1", # AVX-512, no AVX2, no vzeroupper
+            "isa_avx512": "vaddps %ymm0, %ymm1, %ymm2; vfrczps %xmm0, %xmm1", # XOP, no AVX-512, no vzeroupper
+            "choose": "nop; .globl helper; helper:", "cpu": "", "layer": PAST[X86]}, # and neither run, environment nor weights
            [2, PAST[X86].count(";") + 1 + 7, 2])],
     ARM: [({"neon": "fmla v0.4s, v1.4s, v2.s[0]", "cpu": "paciasp; ldr x0, [x1, x2]; ldur w0, [x1, #-1]",
             "choose": "ldaxr x0, [x1]; stlxr w2, x0, [x1]; ldar w0, [x1]; ldp x0, x1, [x2]; ldr q0, [x1, x2]",
-            "environment": "nop", "layer": RUN, "winograd": "nop"}, [0, 0]),
+            "environment": "nop", "layer": RUN, "weights": "nop"}, [0, 0]),
           ({"choose": "nop; .globl helper; helper:", "cpu": "", "layer": PAST[ARM]},
            [2, PAST[ARM].count(";") + 1 + 3])],
 }
@@ -174,7 +174,7 @@ def try_gates(machine):
 
 
 def main():
-    os.chdir(os.path.dirname(os.path.abspath(__file__)) + "/..")
+    os.chdir(os.path.dirname(os.path.abspath(__file__)) + "/../..")
     if len(sys.argv) != 2 or sys.argv[1] == "--help":
         sys.exit(__doc__)
     archive = sys.argv[1] + "/libconvpool.a"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the conformance vectors: tests/conformance.py FOLDER. README.md there says what they are.
+"""Writes the conformance vectors: tests/scripts/conformance.py FOLDER. README.md there says what they are.
 
 Every expected result is computed twice over the documented order, with fused multiply-add and with two roundings, and
 from the exact sum; a case on which these differ is an error here."""
