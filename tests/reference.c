@@ -104,7 +104,7 @@ static void direct_bits(const convpool_layer_spec *spec, bool fused, const float
             }
 }
 
-/* ---- Winograd, as kernels/pixels/winograd.h says it is evaluated ---- */
+/* ---- Winograd, as kernels/winograd/scheme.h says it is evaluated ---- */
 
 /* The layer cut into tiles of tile x tile convolution outputs. */
 typedef struct tiling {

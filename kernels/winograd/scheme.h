@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Winograd's minimal filtering F(m, 2), m convolution outputs of a filter of 2, in one dimension. Of inputs d, a filter
- * g and outputs y:
+ * The algorithms `winograd22` and `winograd32`: Winograd's minimal filtering F(2x2, 2x2) and F(3x3, 2x2) (S. Winograd,
+ * Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks,
+ * 2016). doc/algorithms.md explains them from the beginning. F(m, 2) makes m outputs of a filter of 2 in one dimension;
+ * two dimensions nest one in the other. Of inputs d, a filter g and outputs y:
  *
  *   F(2, 2)   v = d0 - d1, d1, d2 - d1             u = g0, g0 + g1, g1
  *             m = u v                              y = m0 + m1, m1 + m2
@@ -9,7 +11,27 @@
  *             u = g0, (g0 + g1) / 2, (g0 - g1) / 2, g1
  *             m = u v                              y = m0 + (m1 + m2), m1 - m2, (m1 + m2) + m3
  *
- * Two dimensions nest one in the other. The filter's part, u, is weights.c's.
+ * (u is weights.c's.)
+ *
+ * Order of evaluation, the same on every ISA. Inputs: down the columns of a tile, then across, without fused
+ * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over c ascending, one chain of
+ * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then ReLU. Rows of tiles
+ * lie on a grid from row 0 on. So do their columns, but that the last tiles of a row, together one whole output pixel
+ * or more, are moved left until they end with the image; where two tiles have the same output, the right one's counts.
+ * Inputs that no output reads count as 0.
+ *
+ * With S the largest sum of |w| for one output channel, T = 2^(121 - max(0, ceil(log2 S))). Everything is computed as
+ * `direct` computes it where S >= 2^120 or is not a number, or a bias has |b| >= 2^126 or is none; and so is a row of
+ * tiles some output of which reads an input that is not below T in magnitude. Else no intermediate overflows: none
+ * exceeds 36 T S.
+ *
+ * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; Barabasz et al., Error Analysis
+ * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018): with u = 2^-24,
+ * |y - exact| <= k u (|b| + sum over c of max |x[c]| sum |w[c]|) + k 2^-149 (1 + sum |x|), the maximum and the sum of
+ * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2) and 16 for F(3x3, 2x2). For no product
+ * meets more than two roundings of its input, one of its weight, C in its chain, four on the way to an output and the
+ * bias's; and the magnitudes that lead to an output sum to no more than 3 max |d| (|g0| + |g1|) in one dimension of
+ * F(2, 2), and 4 of F(3, 2).
  */
 #ifndef CONVPOOL_WINOGRAD_SCHEME_H
 #define CONVPOOL_WINOGRAD_SCHEME_H
