@@ -14,28 +14,6 @@ struct convpool_layer {
     void *allocation; /* to be freed; NULL where the memory is the caller's */
 };
 
-#define STRING(x) #x
-#define VERSION(major, minor, patch) STRING(major) "." STRING(minor) "." STRING(patch)
-
-const char *convpool_version(void) {
-    return VERSION(CONVPOOL_VERSION_MAJOR, CONVPOOL_VERSION_MINOR, CONVPOOL_VERSION_PATCH);
-}
-
-const char *convpool_status_string(convpool_status status) {
-    switch (status) {
-    case CONVPOOL_OK: return "success";
-    case CONVPOOL_INVALID_ARGUMENT:
-        return "invalid argument: a NULL pointer, a value outside its enum, rows beyond the output, or overlapping "
-               "tensors";
-    case CONVPOOL_INVALID_SHAPE: return "invalid shape: a zero extent, an empty output, or a size that overflows";
-    case CONVPOOL_OUT_OF_MEMORY: return "out of memory: allocation failed, or too little memory was given";
-    case CONVPOOL_KERNEL_UNKNOWN: return "no kernel of that name is built into this library";
-    case CONVPOOL_KERNEL_UNSUPPORTED:
-        return "this CPU or operating system cannot run that kernel, or any in this build";
-    }
-    return "unknown status";
-}
-
 /* Sums and products that stay at SIZE_MAX once they overflow; no factor is 0. */
 static size_t plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
 static size_t times(size_t a, size_t b) { return a > SIZE_MAX / b ? SIZE_MAX : a * b; }

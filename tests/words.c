@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+/* Arrays are static: GCC aligns a stack that AddressSanitizer watches too little for what it spills. */
 enum { lanes = vec_lanes, many = 16 * vec_lanes };
 static const char *of_isa;
 
@@ -25,7 +26,7 @@ static float *numbers(void) {
 }
 
 static void lanes_are(vec got, const float *expected, const char *what) {
-    float of[lanes];
+    static float of[lanes];
     vec_store(of, got);
     for (size_t n = 0; n < lanes; n++)
         SAME(of[n], expected[n], what, n);
@@ -37,14 +38,15 @@ static void test_zero(void) {
 }
 
 static void test_splat(void) {
-    float expected[lanes], four[4] = {1, 2, 3, 4};
+    static float expected[lanes];
+    static const float four[4] = {1, 2, 3, 4};
     for (size_t n = 0; n < lanes; n++)
         expected[n] = 3;
     lanes_are(vec_splat(&four[2]), expected, "vec_splat");
 }
 
 static void test_splat_of_4(void) {
-    float expected[4][lanes];
+    static float expected[4][lanes];
     const float *x = numbers();
     for (size_t k = 0; k < 4; k++)
         for (size_t n = 0; n < lanes; n++)
@@ -66,7 +68,8 @@ static void test_load_aligned(void) {
 
 static void test_load_part(void) {
     for (size_t n = 0; n <= lanes; n++) {
-        float expected[lanes] = {0};
+        static float expected[lanes];
+        memset(expected, 0, sizeof expected);
         memcpy(expected, numbers(), n * sizeof(float));
         lanes_are(vec_load_part(put(INPUT, numbers(), n * sizeof(float), AT_END, 0), n), expected,
                   "vec_load_part at the end");
@@ -100,7 +103,7 @@ static void fill(float *of, float with) {
 
 /* One lane of what two kinds come to, and what it should be; NaN for any NaN. */
 static void held(vec got, float expected, const char *what) {
-    float of[lanes];
+    static float of[lanes];
     vec_store(of, got);
     for (size_t n = 0; n < lanes; n++)
         CHECK(equal(of[n], expected, true), "%s: %s: lane %zu is %a, not %a", of_isa, what, n, (double)of[n],
@@ -108,7 +111,7 @@ static void held(vec got, float expected, const char *what) {
 }
 
 static void test_add(void) {
-    float a[lanes], b[lanes];
+    static float a[lanes], b[lanes];
     for (size_t i = 0; i < kind_count * kind_count; i++) {
         volatile float left = kinds[i / kind_count], right = kinds[i % kind_count];
         fill(a, left), fill(b, right);
@@ -117,7 +120,7 @@ static void test_add(void) {
 }
 
 static void test_sub(void) {
-    float a[lanes], b[lanes];
+    static float a[lanes], b[lanes];
     for (size_t i = 0; i < kind_count * kind_count; i++) {
         volatile float left = kinds[i / kind_count], right = kinds[i % kind_count];
         fill(a, left), fill(b, right);
@@ -127,7 +130,7 @@ static void test_sub(void) {
 
 static void test_mul_add(void) {
     /* (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24 exactly; rounded twice, it is 0. */
-    float a[lanes], c[lanes];
+    static float a[lanes], c[lanes];
     fill(a, 1 + 0x1p-12f), fill(c, -(1 + 0x1p-11f));
     held(vec_mul_add(vec_load(a), vec_load(a), vec_load(c)), VEC_FUSED ? 0x1p-24f : 0, "vec_mul_add");
     fill(a, 3), fill(c, NAN);
@@ -135,7 +138,7 @@ static void test_mul_add(void) {
 }
 
 static void test_max(void) {
-    float a[lanes], b[lanes];
+    static float a[lanes], b[lanes];
     for (size_t i = 0; i < kind_count * kind_count; i++) {
         float left = kinds[i / kind_count], right = kinds[i % kind_count];
         if (isnan(left) || (left == 0 && right == 0)) continue; /* anything */
@@ -145,7 +148,7 @@ static void test_max(void) {
 }
 
 static void test_max4(void) {
-    float of[4][lanes];
+    static float of[4][lanes];
     for (size_t i = 0; i < 4; i++)
         for (size_t k = 0; k < 3; k++) {
             for (size_t j = 0; j < 4; j++)
@@ -157,7 +160,7 @@ static void test_max4(void) {
 }
 
 static void test_relu(void) {
-    float a[lanes];
+    static float a[lanes];
     for (size_t i = 0; i < kind_count; i++) {
         fill(a, kinds[i]);
         held(vec_relu(vec_load(a)), isnan(kinds[i]) ? NAN : kinds[i] > 0 ? kinds[i] : 0.0f, "vec_relu");
@@ -165,7 +168,7 @@ static void test_relu(void) {
 }
 
 static void test_max_magnitude(void) {
-    float b[lanes], of[lanes];
+    static float b[lanes], of[lanes];
     for (size_t i = 0; i < kind_count; i++)
         for (int exponent = -100; exponent < 127; exponent += 29) { /* whether a power of two is reached */
             uint32_t bits, limit_bits;
@@ -183,7 +186,8 @@ static void test_max_magnitude(void) {
 }
 
 static void even_odd(vec even, vec odd, const float *x, size_t count, const char *what) {
-    float expected[2][lanes] = {{0}, {0}};
+    static float expected[2][lanes];
+    memset(expected, 0, sizeof expected);
     for (size_t n = 0; n < count; n++) {
         expected[0][n] = x[2 * n];
         expected[1][n] = x[2 * n + 1];
@@ -207,7 +211,7 @@ static void test_load_even_odd_part(void) {
 }
 
 static void test_shift_in(void) {
-    float expected[lanes];
+    static float expected[lanes];
     memcpy(expected, numbers() + 1, (lanes - 1) * sizeof(float));
     expected[lanes - 1] = -5;
     lanes_are(vec_shift_in(vec_load(numbers()), &(float){-5}), expected, "vec_shift_in");
@@ -223,7 +227,7 @@ static void test_load_quads(void) { /* together with vec_transpose_quads: what t
         offsets[n] = offset_of(n);
     vec quads[4];
     for (size_t k = 0; k < 4; k++) {
-        float expected[lanes];
+        static float expected[lanes];
         for (size_t n = 0; n < lanes; n++)
             expected[n] = numbers()[offsets[n / 4 * 4 + k] + n % 4];
         quads[k] = vec_load_quads(numbers(), offsets + k);
@@ -231,7 +235,7 @@ static void test_load_quads(void) { /* together with vec_transpose_quads: what t
     }
     vec_transpose_quads(quads);
     for (size_t k = 0; k < 4; k++) {
-        float expected[lanes];
+        static float expected[lanes];
         for (size_t n = 0; n < lanes; n++)
             expected[n] = numbers()[offsets[n] + k];
         lanes_are(quads[k], expected, "vec_transpose_quads");
@@ -288,9 +292,10 @@ static void test_end(void) {
 #define ALL_WORDS(X) \
     X(zero) \
     X(splat) \
-    X(splat_of_4) X(load) X(load_aligned) X(load_part) X(store) X(store_part) X(add) X(sub) X(mul_add) X(max) X(max4) \
-        X(relu) X(max_magnitude) X(load_even_odd) X(load_even_odd_part) X(shift_in) X(load_quads) X(store_4) \
-            X(store_2) X(store_3) X(end)
+    X(splat_of_4) \
+    X(load) X(load_aligned) X(load_part) X(store) X(store_part) X(add) X(sub) X(mul_add) X(max) X(max4) X(relu) \
+        X(max_magnitude) X(load_even_odd) X(load_even_odd_part) X(shift_in) X(load_quads) X(store_4) X(store_2) \
+            X(store_3) X(end)
 ALL_WORDS(WORD)
 #define ROW(word) {"vec_" #word, run_##word},
 extern const word_test WORDS[];
