@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts the peers, and finds the fastest way of each. */
 #define _GNU_SOURCE
-#include "list.h"
 #include "library.h"
+#include "list.h"
 
 #include <math.h>
 #include <spawn.h>
