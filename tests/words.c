@@ -295,8 +295,24 @@ static void test_end(void) {
     X(splat_of_4) \
     X(load) \
     X(load_aligned) \
-    X(load_part) X(store) X(store_part) X(add) X(sub) X(mul_add) X(max) X(max4) X(relu) X(max_magnitude) \
-        X(load_even_odd) X(load_even_odd_part) X(shift_in) X(load_quads) X(store_4) X(store_2) X(store_3) X(end)
+    X(load_part) \
+    X(store) \
+    X(store_part) \
+    X(add) \
+    X(sub) \
+    X(mul_add) \
+    X(max) \
+    X(max4) \
+    X(relu) \
+    X(max_magnitude) \
+    X(load_even_odd) \
+    X(load_even_odd_part) \
+    X(shift_in) \
+    X(load_quads) \
+    X(store_4) \
+    X(store_2) \
+    X(store_3) \
+    X(end)
 ALL_WORDS(WORD)
 #define ROW(word) {"vec_" #word, run_##word},
 extern const word_test WORDS[];
