@@ -136,7 +136,7 @@ static void winograd_set_products(const winograd_call *a, const winograd_block *
                                   size_t rows) {
     const winograd_plan *p = &a->plan;
     size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
-    size_t size = winograd_group(rows), rest = rows % size;
+    size_t size = winograd_group(p, rows), rest = rows % size;
     for (size_t i = first, vecs; i < end; i += vecs) {
         vecs = packed_min(tune_tile_vecs, end - i);
         product q = {

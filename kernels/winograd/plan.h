@@ -144,9 +144,11 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
     return p;
 }
 
-/* How many of `rows` output channels are a group of the product. */
-static size_t winograd_group(size_t rows) {
-    size_t most = packed_min(tune_sums / tune_tile_vecs, product_rows_most), size = most;
+/* How many of `rows` output channels are a group of the product: as many sums as there can be, in equal groups if some
+ * have half of them at least. */
+static size_t winograd_group(const winograd_plan *p, size_t rows) {
+    size_t most = packed_min(tune_sums / packed_min(tune_tile_vecs, p->slots / vec_lanes), product_rows_most);
+    size_t size = packed_min(most, rows);
     while (2 * size > most && rows % size != 0)
         size--;
     return 2 * size > most ? size : packed_even(rows, most);
@@ -176,7 +178,7 @@ static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
 static size_t winograd_weight(const convpool_shape *s, const winograd_plan *p, size_t count, size_t i, size_t c,
                               size_t t) {
     if (p->fused) return ((t % 3 * s->channels + c) * 3 + t / 3) * count + i;
-    size_t size = p->by_pixel ? winograd_group(count) : count, first = i / size * size;
+    size_t size = p->by_pixel ? winograd_group(p, count) : count, first = i / size * size;
     return t * s->channels * count + first * s->channels + c * packed_min(size, count - first) + i - first;
 }
 
