@@ -30,7 +30,7 @@ static const double least_sample = 2e-3; /* seconds */
 #define DECLARE(isa) double probe_##isa(uint64_t iterations);
 CONVPOOL_ISAS(DECLARE)
 #define ROW(name) {.isa = #name, .run = probe_##name},
-probe probes[] = {CONVPOOL_ISAS(ROW){NULL}};
+probe probes[] = {CONVPOOL_ISAS(ROW){.isa = NULL}};
 series clock_ghz;
 
 /* To be ended with release(). */

@@ -8,19 +8,22 @@
 #include "../finish.h"
 
 enum {
-    winograd_slots = 64,          /* tiles of a block, at most */
-    winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together there */
-    winograd_long = 48,           /* input channels from which on blocks have half as many tiles there */
-    winograd_copied = 8192,       /* pairs of channels up to which weights are copied there */
-    winograd_pad = 16,            /* floats between positions, so that they do not all meet in one set of a cache */
-    winograd_kept = 256 * 1024,   /* bytes of products that are kept at a time, where transformed inputs are many */
-    winograd_many = 192 * 1024,   /* bytes of these */
+    winograd_slots = 64, /* tiles of a block, at most */
+    winograd_pad = 16,   /* floats between positions, so that they do not all meet in one set of a cache */
+    /* Lanes being output channels: */
+    winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
+    winograd_many = 192 * 1024, /* bytes of these */
+    /* Lanes being tiles: */
+    winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together */
+    winograd_long = 48,           /* input channels from which on blocks have half as many tiles */
+    winograd_copied = 8192,       /* pairs of channels up to which weights are copied */
     /* Where products are fused with what follows: bytes of transformed inputs that are kept; output channels and
      * vectors of pixels of a block, three sums for each two. */
     winograd_windows = 18 * 1024,
     winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
     winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
 };
+
 /* Vectors of tiles that are whole blocks of the product and whole units of four tiles. */
 enum {
     winograd_set = tune_tile_vecs % 4 == 0   ? tune_tile_vecs
