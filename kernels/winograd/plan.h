@@ -157,10 +157,12 @@ static size_t winograd_group(const winograd_plan *p, size_t rows) {
     return 2 * size > most ? size : packed_even(rows, most);
 }
 
-/* ---- Packed: the limit, then what `direct` packs, then the transformed weights: per block of output channels
- * [position][c][channel of the block]. A block is the channels that are computed together; where lanes run over
- * channels the last vector is filled up with copies of the last channel, else each weight is there p.copies times;
- * where products are fused, it is [column of positions][c][row of positions][channel of the block]. ---- */
+/* ---- Packed ---- */
+
+/* The limit, then what `direct` packs, then the transformed weights, per block of output channels: those that are
+ * computed together. Where lanes run over channels it is [position][c][channel], and the last vector is filled up with
+ * copies of the last channel. Where they run over tiles it is [position][group][c][channel of the group], or fused
+ * [column of positions][c][row of positions][channel], and each weight is there p.copies times. */
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
@@ -177,34 +179,36 @@ static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
     return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
-/* Where in a block of `count` output channels is the weight of channel i, input channel c and position t. */
-static size_t winograd_weight(const convpool_shape *s, const winograd_plan *p, size_t count, size_t i, size_t c,
-                              size_t t) {
-    if (p->fused) return ((t % 3 * s->channels + c) * 3 + t / 3) * count + i;
-    size_t size = p->by_pixel ? winograd_group(p, count) : count, first = i / size * size;
-    return t * s->channels * count + first * s->channels + c * packed_min(size, count - first) + i - first;
+/* One block, of `count` output channels from `first` on. */
+static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
+                                size_t count, float *to) {
+    size_t size = p->by_pixel && !p->fused ? winograd_group(p, count) : count;
+    for (size_t i = 0; i < count; i++) {
+        size_t o = packed_min(first + i, s->out_channels - 1), group = i / size * size;
+        size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
+        for (size_t c = 0; c < s->channels; c++, at += step) {
+            float filter[16];
+            convpool_winograd_filter(p->tile, weights + (o * s->channels + c) * 4, s->flip, filter);
+            for (size_t t = 0; t < p->positions; t++) {
+                size_t position = (p->fused ? t % 3 * 3 * s->channels + t / 3 : t * s->channels) * count;
+                for (size_t copy = 0; copy < p->copies; copy++)
+                    to[(at + position) * p->copies + copy] = filter[t];
+            }
+        }
+    }
 }
 
 static void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias, void *packed) {
-    float *to = packed, limit = convpool_winograd_limit(s, weights, bias), filter[16];
+    float *to = packed, limit = convpool_winograd_limit(s, weights, bias);
     *to = limit;
     direct_pack(s, weights, bias, to + packed_limit);
     to += packed_limit + winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     winograd_plan p = winograd_make_plan(s, tile);
     packed_blocks blocks = winograd_blocks(&p);
-    size_t channels = packed_channels(s, blocks);
-    for (size_t first = 0, count; first < channels; first += count) {
+    for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
-        for (size_t i = 0; i < count; i++) {
-            size_t o = packed_min(first + i, s->out_channels - 1);
-            for (size_t c = 0; c < s->channels; c++) {
-                convpool_winograd_filter(tile, weights + (o * s->channels + c) * 4, s->flip, filter);
-                for (size_t t = 0; t < p.positions; t++)
-                    for (size_t copy = 0; copy < p.copies; copy++)
-                        to[winograd_weight(s, &p, count, i, c, t) * p.copies + copy] = filter[t];
-            }
-        }
+        winograd_pack_block(s, &p, weights, first, count, to);
         to += p.positions * s->channels * count * p.copies;
     }
     for (size_t i = 0; i < 4; i++)
@@ -215,10 +219,12 @@ static double winograd_error_bound(const convpool_shape *s, size_t tile, const v
     return packed_winograd_bound(s, direct_blocks, tile, packed, max_abs_input);
 }
 
-/* ---- Scratch: the transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block
- * of lanes][row][position][lane]: of all its tiles with a chunk of blocks of output channels, or of a set of its tiles
+/* ---- Scratch ---- */
+
+/* The transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block of
+ * lanes][row][position][lane]: of all its tiles with a chunk of blocks of output channels, or of a set of its tiles
  * with the channels that are computed together; and the pixels that come of them: [row of a unit][pixel][channel], or
- * [channel][row of a unit][pixel]. Or what `direct` needs. ---- */
+ * [channel][row of a unit][pixel]. Or what `direct` needs. */
 
 static size_t winograd_v_floats(const winograd_plan *p) {
     size_t blocks = (p->slots + p->v_slots - 1) / p->v_slots;
