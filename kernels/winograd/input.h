@@ -136,15 +136,17 @@ VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, floa
         for (size_t i = 0; i <= tile; i++)
             d[i][k] = column[i];
     }
-    VEC_UNROLL
-    for (size_t i = 0; i <= tile; i++)
-        if (tile == 2) vec_transpose_quads(d[i]);
-    VEC_UNROLL
-    for (size_t j = 0; tile == 2 && j <= tile; j++) {
-        winograd_forward(tile, (vec[]){d[0][j], d[1][j], d[2][j]}, column);
+    if (tile == 2) {
+        vec_transpose_quads(d[0]);
+        vec_transpose_quads(d[1]);
+        vec_transpose_quads(d[2]);
         VEC_UNROLL
-        for (size_t i = 0; i <= tile; i++)
-            d[i][j] = column[i];
+        for (size_t j = 0; j < 3; j++) {
+            winograd_forward(tile, (vec[]){d[0][j], d[1][j], d[2][j]}, column);
+            VEC_UNROLL
+            for (size_t i = 0; i < 3; i++)
+                d[i][j] = column[i];
+        }
     }
     VEC_UNROLL
     for (size_t i = 0; i <= tile; i++, to += (tile + 1) * stride) {
