@@ -17,26 +17,6 @@
 /* Costs were fitted to measured times of some 280 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
-/* The functions of a kernel but run(). TILE is empty, or what WITH_TILE() gives. */
-#define WITH_TILE(tile) , tile
-#define ALGORITHM(name, by_pixel, CHANNELS, PIXELS, TILE) \
-    static size_t name##_kernel_packed_size(const convpool_shape *s) { \
-        return by_pixel(s) ? PIXELS##_packed_size(s TILE) : CHANNELS##_packed_size(s TILE); \
-    } \
-    static void name##_kernel_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
-        if (by_pixel(s)) \
-            PIXELS##_pack(s TILE, weights, bias, packed); \
-        else \
-            CHANNELS##_pack(s TILE, weights, bias, packed); \
-    } \
-    static size_t name##_kernel_scratch_size(const convpool_shape *s) { \
-        return by_pixel(s) ? PIXELS##_scratch_size(s TILE) : CHANNELS##_scratch_size(s TILE); \
-    } \
-    static double name##_kernel_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
-        return by_pixel(s) ? PIXELS##_error_bound(s TILE, packed, max_abs_input) \
-                           : CHANNELS##_error_bound(s TILE, packed, max_abs_input); \
-    }
-
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
     size_t pixels = s->out_height * s->out_width;
@@ -44,7 +24,25 @@ static bool direct_is_by_pixel(const convpool_shape *s) {
     return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));
 }
 
-ALGORITHM(direct, direct_is_by_pixel, direct, pixel_direct, )
+static size_t direct_kernel_packed_size(const convpool_shape *s) {
+    return direct_is_by_pixel(s) ? pixel_direct_packed_size(s) : direct_packed_size(s);
+}
+
+static void direct_kernel_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
+    if (direct_is_by_pixel(s))
+        pixel_direct_pack(s, weights, bias, packed);
+    else
+        direct_pack(s, weights, bias, packed);
+}
+
+static size_t direct_kernel_scratch_size(const convpool_shape *s) {
+    return direct_is_by_pixel(s) ? pixel_direct_scratch_size(s) : direct_scratch_size(s);
+}
+
+static double direct_kernel_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+    return direct_is_by_pixel(s) ? pixel_direct_error_bound(s, packed, max_abs_input)
+                                 : direct_error_bound(s, packed, max_abs_input);
+}
 
 static inline size_t direct_row_step(const convpool_shape *s) {
     (void)s;

@@ -78,8 +78,8 @@ typedef struct convpool_kernel {
 
 enum { CONVPOOL_ALIGNMENT = 64 };
 
-/* winograd.c. The T of winograd.h: every input of smaller magnitude can be transformed; 0 where weights or bias forbid
- * it to any. bias may be NULL. */
+/* winograd/weights.c. The T of winograd/scheme.h: every input of smaller magnitude can be transformed; 0 where weights
+ * or bias forbid it to any. bias may be NULL. */
 float convpool_winograd_limit(const convpool_shape *shape, const float *weights, const float *bias);
 
 /* The (tile + 1)^2 transformed weights of one filter, each computed in double and rounded once; tile is 2 or 3. */

@@ -24,7 +24,7 @@ static inline float *packed_align(void *scratch) {
     return (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
 }
 
-/* The least number that is at most `most` and cuts `all` into as few parts. */
+/* The least part that cuts `all` into as few parts as `most` does. */
 VEC_INLINE size_t packed_even(size_t all, size_t most) {
     size_t parts = (all + most - 1) / most;
     return (all + parts - 1) / parts;

@@ -4,9 +4,9 @@
  *
  *     sums[row][position][lane] = sum over k of rows[position][k][row] lanes[position][k][lane]
  *
- * from +0, over k ascending, one chain of multiply-adds. A group of rows by a block of vectors of lanes stays in
- * registers while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are output channels,
- * rows are tiles or pixels; where lanes are tiles, rows are output channels.
+ * from +0, over k ascending, one chain of multiply-adds. The sums of a group of rows by a block of vectors of
+ * lanes stay in registers while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are
+ * output channels, rows are tiles or pixels; where lanes are tiles, rows are output channels.
  */
 #ifndef CONVPOOL_PRODUCT_H
 #define CONVPOOL_PRODUCT_H

@@ -28,14 +28,14 @@
 #include <float.h>
 #include <math.h>
 
-/* Output channels a block: with four accumulators each, and their weights and an input vector beside
- * them, as many as the registers hold. */
+/* Output channels a block: with four sums each, and their weights and an input vector beside them, they fit the
+ * registers. */
 _Static_assert(VEC_REGISTERS == 8 || VEC_REGISTERS == 16 || VEC_REGISTERS == 32, "blocks are written for these");
 _Static_assert(vec_lanes == 1 || vec_lanes == 4 || vec_lanes == 8 || vec_lanes == 16, "steps are measured in these");
 enum { pixel_direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1 };
 
-/* The planes of a tile fit the smallest L1 data cache in use, 32 KiB, beside a block's weights, if not even
- * one step of pixels needs more. */
+/* The planes of a tile fit the smallest L1 data cache in use, 32 KiB, beside a block's weights, unless one step of
+ * pixels alone needs more. */
 enum { pixel_direct_tile_bytes = 24 * 1024 };
 
 /* Pixels that one pass of the inner loop computes. */

@@ -17,10 +17,9 @@
  *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
  *                               shuffle that keeps multiplications waiting; else 1
  *     tune_slots, tune_slots_short
- *                               tiles of a block, where there are more than tune_short input channels, and where not
- *     tune_fuse                 up to how many input channels the products of pooling windows are best turned into
- *                               outputs in registers
- *   tune_by_pixel               when lanes run over pixels, [algorithm][pooled]
+ *                               tiles of a block, lanes being output channels, where there are more than tune_short
+ * input channels, and where not tune_fuse                 up to how many input channels the products of pooling windows
+ * are best turned into outputs in registers tune_by_pixel               when lanes run over pixels, [algorithm][pooled]
  *   vec_zero()                  +0 in every lane
  *   vec_end()                   what a function that others call ends with: leaves no register in a state that would
  *                               slow down code of other instruction sets
@@ -48,7 +47,7 @@
  *   vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
- *                               every lane n what is at offsets[n] + k
+ *                               every lane n what is at offsets[n] + k (both: not with one lane)
  *   vec_store_4(p, plane, a, n) p[plane * lane + k] = that lane of a[k], k from 0 to n - 1, 1 <= n <= 4; changes a
  *   vec_store_2(p, a, b)        p[0 .. 2 * lanes) = a and b by turns
  *   vec_store_3(p, offsets, a, b, c)

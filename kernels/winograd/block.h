@@ -89,8 +89,8 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
 
 /* ---- Lanes over tiles ---- */
 
-/* How many of a block's units, whole vectors of the first, have their pixels stored in the output itself: quads of them
- * have theirs side by side, and all are wanted. */
+/* How many of a block's units, whole vectors of the first, have their pixels stored in the output itself: units of one
+ * pixel, and of three where quads of them have theirs side by side, and all are wanted. */
 static size_t winograd_in_place(const winograd_call *a, const winograd_block *b) {
     size_t pixels = a->plan.pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
     if (pixels == 1) return whole;

@@ -96,7 +96,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     b->slots = slots;
 }
 
-/* Makes a block of units that are pixels and have one tile each, which nobody will look at one by one. */
+/* Makes a block of units that are pixels, of one tile each, without saying where each tile is: they are gathered. */
 static void winograd_add_all(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t row,
                              size_t column, size_t count) {
     size_t first = row * s->out_width + column;

@@ -9,7 +9,7 @@
 
 enum {
     winograd_slots = 64, /* tiles of a block, at most */
-    winograd_pad = 16,   /* floats between positions, so that they do not all meet in one set of a cache */
+    winograd_pad = 16,   /* floats behind a position or a row, so that they do not all meet in one set of a cache */
     /* Lanes being output channels: */
     winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
     winograd_many = 192 * 1024, /* bytes of these */
@@ -17,8 +17,8 @@ enum {
     winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together */
     winograd_long = 48,           /* input channels from which on blocks have half as many tiles */
     winograd_copied = 8192,       /* pairs of channels up to which weights are copied */
-    /* Where products are fused with what follows: bytes of transformed inputs that are kept; output channels and
-     * vectors of pixels of a block, three sums for each two. */
+    /* Where products are fused with what follows: bytes of transformed inputs that are kept; vectors of pixels and
+     * output channels of a block, of which each pair has three sums. */
     winograd_windows = 18 * 1024,
     winograd_fused_vecs = VEC_REGISTERS >= 16 ? 2 : 1,
     winograd_fused_rows = VEC_REGISTERS >= 32 ? 4 : winograd_fused_vecs,
@@ -68,12 +68,12 @@ typedef struct winograd_plan {
     bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
     bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
     bool fused;                     /* and products become outputs while they are in registers */
-    /* Where they are, */
+    /* Lanes being tiles, */
     size_t rows;   /* output channels that are computed together */
     size_t set;    /* vectors of tiles whose products are kept at a time, */
     size_t m_vecs; /* and floats between those of one block of vectors and the next */
     size_t copies; /* of each weight, side by side */
-    /* else */
+    /* or output channels, */
     size_t vecs;  /* vectors of output channels */
     size_t chunk; /* blocks of these whose products are kept at a time */
 } winograd_plan;
@@ -81,8 +81,8 @@ typedef struct winograd_plan {
 /* Floats from one position's products to the next's. */
 VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_vecs * vec_lanes : product_lanes; }
 
-/* Tiles of 3x3 outputs are worth having as lanes only where their outputs can be stored as they come, by quads of
- * units, or channels are very few. */
+/* Tiles of 3x3 outputs are worth having as lanes where there are some dozens. Long vectors of them are only where
+ * outputs can be stored as they come, by quads of units, or channels are very few. */
 static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
     size_t units = p->unit_rows * p->unit_columns, tiles = units * p->tiles;
     if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
@@ -221,7 +221,8 @@ static double winograd_error_bound(const convpool_shape *s, size_t tile, const v
 
 /* ---- Scratch ---- */
 
-/* The transformed inputs of a block, [position][c][slot], or fused [c][position][slot]; products, [block of
+/* The transformed inputs of a block, [position][c][slot], or fused [c][position][slot], or lanes being tiles [block of
+ * vectors][position][c][slot]; products, [block of
  * lanes][row][position][lane]: of all its tiles with a chunk of blocks of output channels, or of a set of its tiles
  * with the channels that are computed together; and the pixels that come of them: [row of a unit][pixel][channel], or
  * [channel][row of a unit][pixel]. Or what `direct` needs. */

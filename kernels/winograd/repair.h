@@ -73,7 +73,7 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
     }
 }
 
-/* Takes in a row of convolution outputs with the pixels that are there: those of the other rows of their windows. */
+/* Takes a row of convolution outputs into a row of pixels that has the maxima of the other row of their windows. */
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
     convpool_shape row = packed_unpooled(s);

@@ -5,8 +5,8 @@
 
 #include "block.h"
 
-/* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; they all
- * lack their lower tiles, or not all do. */
+/* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; `upper`
+ * where all of them lack their lower tiles. */
 static void winograd_run_from(const winograd_call *a, size_t row, size_t column, size_t count, bool upper,
                               unsigned large) {
     const winograd_plan *p = &a->plan;
@@ -68,7 +68,8 @@ static void winograd_run_directly(const winograd_call *a, size_t first, size_t e
     direct_run(&job);
 }
 
-/* A bit for each row of a row of units' tiles some output of which reads too large an input; whether all rows do. */
+/* A bit for each row of tiles, of a row of units, some output of which reads too large an input; whether all have one.
+ */
 static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, bool *all) {
     const winograd_plan *p = &a->plan;
     unsigned large = 0;
@@ -82,7 +83,7 @@ static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, boo
     return large;
 }
 
-/* A row of units not all of whose rows of tiles do. */
+/* A row of units in which some row of tiles reads no such input. */
 static void winograd_run_mixed(const winograd_call *a, size_t unit_row, unsigned large) {
     const winograd_plan *p = &a->plan;
     for (size_t column = 0, count; column < p->unit_columns; column += count) {
