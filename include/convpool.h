@@ -43,8 +43,7 @@
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
  *   - Of the floating-point exceptions invalid, overflow and division by zero, a call raises only what its numbers have
  *     earned: invalid only if an input, a weight or a bias is NaN or infinite, or a sum becomes so; overflow only if
- *     the direct sum of an output overflows; division by zero never. So a program may run with these exceptions
- * unmasked.
+ *     the direct sum of an output overflows; division by zero never. So a program may run with them unmasked.
  *
  * A compiler that computes float in another precision, as for x87, cannot build the library.
  *
