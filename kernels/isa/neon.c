@@ -1,16 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #define CONVPOOL_VECTOR "neon.h"
-#include "../algorithms.h"
-#include "../stages.h"
+#include "../isa.h"
 
-static const convpool_kernel kernels[] = {CONVPOOL_KERNELS("neon")};
-
-const convpool_isa convpool_isa_neon = {
-    .name = "neon",
-    .needs = 0,
-    .fused = VEC_FUSED,
-    .kernels = kernels,
-    .kernel_count = sizeof kernels / sizeof *kernels,
-    .max_pool_2x2 = max_pool_2x2,
-    .relu = relu,
-};
+CONVPOOL_ISA(neon, 0)

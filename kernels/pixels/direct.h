@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The algorithm `direct`: the sum as it is written, over the vocabulary of vector.h.
+ * The algorithm `direct` with few input channels; ../direct.h has its order of evaluation and its error.
  *
  * Lanes run over output pixels, numbered row by row through the whole output plane, so that a vector may
  * begin in one row and end in the next, and is stored in one piece. A tile of consecutive pixels is
@@ -9,24 +9,14 @@
  * channels then multiplies the planes of four vectors (pooled: the four convolution outputs of one vector of
  * windows; else four vectors of pixels) by broadcast weights, and only its results are stored.
  *
- * Order of evaluation, the same on every ISA: from +0, over c, then u, then v ascending (positions in x),
- * one chain of multiply-adds; then the maximum, then bias, then ReLU.
- *
- * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1): with n = 4C and
- * u = 2^-24, |y - exact| <= k u (|b| + sum |x||w|) + k 2^-149 (1 + sum |x|), k = (n + 1) / (1 - (n + 1) u):
- * no term meets more than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the
- * bias's.
- *
  * Memory: packed weights are bias[O], padded to CONVPOOL_ALIGNMENT, then per block of pixel_direct_rows output
  * channels (the last may have fewer) [c][u][v][channel of the block].
  */
 #ifndef CONVPOOL_PIXELS_DIRECT_H
 #define CONVPOOL_PIXELS_DIRECT_H
 
+#include "../finish.h"
 #include "gather.h"
-
-#include <float.h>
-#include <math.h>
 
 /* Output channels a block: with four sums each, and their weights and an input vector beside them, they fit the
  * registers. */
@@ -75,9 +65,7 @@ typedef struct pixel_direct_tile {
 } pixel_direct_tile;
 
 VEC_INLINE void pixel_direct_finish(const pixel_direct_tile *t, vec sum, vec bias, float *to, size_t count) {
-    vec y = vec_add(sum, bias);
-    if (t->relu) y = vec_relu(y);
-    pixels_store(to, y, count >= vec_lanes, count);
+    pixels_store(to, finish(sum, bias, t->relu), count >= vec_lanes, count);
 }
 
 /* The sums of `rows` output channels for four vectors: pooled, the four convolution outputs of one vector of windows,

@@ -8,6 +8,7 @@
 #endif
 #include "vector.h"
 
+#include "quad.h"
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -135,18 +136,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_halves(p, offsets[0], offsets[4], _mm256_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
     vec_store_halves(p + 4, offsets[0], offsets[4], _mm256_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
     vec_store_halves(p + 8, offsets[0], offsets[4], _mm256_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
-}
-VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
-    if (n == 4) {
-        _mm_storeu_ps(p, a);
-        return;
-    }
-    if (n == 1) {
-        _mm_store_ss(p, a);
-        return;
-    }
-    _mm_storel_pi((__m64 *)p, a);
-    if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
 }
 VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
     vec_transpose_quads(a);

@@ -8,6 +8,7 @@
 #endif
 #include "vector.h"
 
+#include "quad.h"
 #include <immintrin.h>
 
 typedef __m512 vec;
@@ -116,19 +117,6 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
     vec_store_quads(p, offsets, _mm512_shuffle_ps(a0b0a1b1, c0c0a1a1, 0x84));
     vec_store_quads(p + 4, offsets, _mm512_shuffle_ps(b1b1c1c1, a2b2a3b3, 0x48));
     vec_store_quads(p + 8, offsets, _mm512_shuffle_ps(c2c2a3a3, b3b3c3c3, 0x88));
-}
-/* Not by a masked store: GCC would merge it with the extraction, to an instruction that touches what it masks. */
-VEC_INLINE void vec_store_quad(float *p, __m128 a, size_t n) {
-    if (n == 4) {
-        _mm_storeu_ps(p, a);
-        return;
-    }
-    if (n == 1) {
-        _mm_store_ss(p, a);
-        return;
-    }
-    _mm_storel_pi((__m64 *)p, a);
-    if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
 }
 VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
     vec_transpose_quads(a);

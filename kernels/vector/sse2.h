@@ -8,6 +8,7 @@
 #endif
 #include "vector.h"
 
+#include "quad.h"
 #include <emmintrin.h>
 
 typedef __m128 vec;
@@ -60,16 +61,7 @@ VEC_INLINE vec vec_load_part(const float *p, size_t n) {
     }
 }
 VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
-    switch (n) {
-    case 0: break;
-    case 1: _mm_store_ss(p, a); break;
-    case 2: _mm_storel_pi((__m64 *)p, a); break;
-    case 3:
-        _mm_storel_pi((__m64 *)p, a);
-        _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
-        break;
-    default: _mm_storeu_ps(p, a);
-    }
+    if (n > 0) vec_store_quad(p, a, n);
 }
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
@@ -147,11 +139,7 @@ VEC_INLINE void vec_store_3(float *p, const size_t *offsets, vec a, vec b, vec c
 VEC_INLINE void vec_store_4(float *p, size_t plane, vec a[4], size_t n) {
     vec_transpose_quads(a);
     VEC_UNROLL
-    for (size_t k = 0; k < 4; k++, p += plane) {
-        if (n == 4)
-            vec_store(p, a[k]);
-        else
-            vec_store_part(p, a[k], n);
-    }
+    for (size_t k = 0; k < 4; k++, p += plane)
+        vec_store_quad(p, a[k], n);
 }
 #endif
