@@ -44,6 +44,10 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
+            if (shape != NULL && !kernel->can(shape)) {
+                if (status != CONVPOOL_OK) status = CONVPOOL_KERNEL_UNSUPPORTED;
+                continue;
+            }
             double expected = shape == NULL ? 0 : cost(&kernel->cost, shape);
             if (status == CONVPOOL_OK && expected > least) continue;
             *choice = (convpool_choice){*isa, kernel};

@@ -6,6 +6,11 @@
 #include "convpool.h"
 #include "kernel.h"
 
+/* shape.c: checks a spec but for its kernel; *shape is written where it returns CONVPOOL_OK. */
+convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_shape *shape);
+size_t convpool_tensor_bytes(size_t a, size_t b, size_t c); /* of so many floats; SIZE_MAX where that overflows */
+bool convpool_fits(size_t bytes);                           /* whether there may be an object of this size */
+
 /* choose.c: the kernels of this build, best ISA first, ended by NULL. */
 extern const convpool_isa *const convpool_isas[];
 
@@ -16,14 +21,16 @@ typedef struct convpool_choice {
 
 /* The choice as a pure function. wanted: NULL or "" for any, or an ISA, an algorithm or both. features: the
  * CONVPOOL_NEEDS_... that the CPU meets. shape: what to choose the algorithm for; NULL where only the ISA
- * matters. Returns CONVPOOL_OK, CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
+ * matters. Returns CONVPOOL_OK, CONVPOOL_KERNEL_UNKNOWN, or CONVPOOL_KERNEL_UNSUPPORTED where no such kernel can run
+ * here or compute that shape. */
 convpool_status convpool_choose(const char *wanted, unsigned features, const convpool_shape *shape,
                                 convpool_choice *choice);
 
 /* The static name that a text spells, of an ISA, an algorithm or a kernel of this build; NULL for none. */
 const char *convpool_find_name(const char *text);
 
-/* environment.c: the choice for this CPU. Where wanted is NULL or "", CONVPOOL_KERNEL decides. */
+/* environment.c: the choice for this CPU. Where wanted is NULL or "", CONVPOOL_KERNEL decides: its algorithm where that
+ * can compute the shape, else the best one of its ISA. */
 convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice);
 
 /* cpu.c: the CONVPOOL_NEEDS_... that this CPU and operating system meet, asked once. */

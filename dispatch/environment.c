@@ -85,7 +85,22 @@ static const char *environment(void) {
     return wanted;
 }
 
+/* The ISA of a kernel's name, "" where it names only an algorithm. */
+static const char *isa_in(const char *wanted) {
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        size_t length = strlen((*isa)->name);
+        if (strncmp(wanted, (*isa)->name, length) == 0 && (wanted[length] == 0 || wanted[length] == '-'))
+            return (*isa)->name;
+    }
+    return "";
+}
+
 convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice) {
-    if (wanted == NULL || *wanted == 0) wanted = environment();
-    return convpool_choose(wanted, convpool_cpu_features(), shape, choice);
+    unsigned features = convpool_cpu_features();
+    if (wanted != NULL && *wanted != 0) return convpool_choose(wanted, features, shape, choice);
+    wanted = environment();
+    convpool_status status = convpool_choose(wanted, features, shape, choice);
+    bool runs = status == CONVPOOL_KERNEL_UNSUPPORTED && shape != NULL &&
+                convpool_choose(wanted, features, NULL, choice) == CONVPOOL_OK;
+    return runs ? convpool_choose(isa_in(wanted), features, shape, choice) : status; /* but not on this shape */
 }

@@ -14,59 +14,30 @@ struct convpool_layer {
     void *allocation; /* to be freed; NULL where the memory is the caller's */
 };
 
-/* Sums and products that stay at SIZE_MAX once they overflow; no factor is 0. */
-static size_t plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
-static size_t times(size_t a, size_t b) { return a > SIZE_MAX / b ? SIZE_MAX : a * b; }
-static bool fits(size_t bytes) { return bytes <= PTRDIFF_MAX; }
-
-static size_t tensor_bytes(size_t a, size_t b, size_t c) { return times(times(times(a, b), c), sizeof(float)); }
-
 static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
     uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
     return first < second ? second - first < a_bytes : first - second < b_bytes;
 }
 
-static bool enums_valid(const convpool_layer_spec *spec) {
-    /* As unsigned: an enum read from a wrong spec may hold anything, and its type may have a sign or none. */
-    return (unsigned)spec->filter <= CONVPOOL_CONVOLUTION && (unsigned)spec->pool <= CONVPOOL_POOL_NONE &&
-           (unsigned)spec->activation <= CONVPOOL_ACTIVATION_NONE;
-}
-
-/* Whether what a layer needs at most fits: no kernel's own sizes can then overflow. The bounds are convpool.h's, and
- * are below `coarse` bytes each, so they do not overflow where that fits. */
-static bool bounds_fit(const convpool_layer_spec *spec) {
-    size_t c = spec->in_channels, o = spec->out_channels;
-    size_t coarse = plus(times(times(plus(c, 1), plus(o, 16)), 80), times(plus(c, 512), 4608));
-    return fits(coarse) && fits(CONVPOOL_LAYER_MEMORY_MAX(c, o)) &&
-           fits(CONVPOOL_LAYER_SCRATCH_MAX(c, spec->in_height, spec->in_width, o));
-}
-
-static convpool_status check_shape(const convpool_layer_spec *spec, convpool_shape *shape) {
-    size_t c = spec->in_channels, h = spec->in_height, w = spec->in_width, o = spec->out_channels;
-    bool pool = spec->pool == CONVPOOL_POOL_MAX_2X2;
-    size_t least = pool ? 3 : 2;
-    if (c == 0 || o == 0 || h < least || w < least) return CONVPOOL_INVALID_SHAPE;
-    *shape = (convpool_shape){
-        .channels = c,
-        .height = h,
-        .width = w,
-        .out_channels = o,
-        .out_height = pool ? (h - 1) / 2 : h - 1,
-        .out_width = pool ? (w - 1) / 2 : w - 1,
-        .pool = pool,
-        .relu = spec->activation == CONVPOOL_ACTIVATION_RELU,
-        .flip = spec->filter == CONVPOOL_CONVOLUTION,
-    };
-    bool all_fit =
-        fits(tensor_bytes(c, h, w)) && fits(tensor_bytes(o, shape->out_height, shape->out_width)) && bounds_fit(spec);
-    return all_fit ? CONVPOOL_OK : CONVPOOL_INVALID_SHAPE;
-}
-
 /* Checks the spec from its enums on and chooses its kernel. */
 static convpool_status prepare(const convpool_layer_spec *spec, convpool_shape *shape, convpool_choice *choice) {
-    if (!enums_valid(spec)) return CONVPOOL_INVALID_ARGUMENT;
-    convpool_status status = check_shape(spec, shape);
+    convpool_status status = convpool_make_shape(spec, shape);
     return status != CONVPOOL_OK ? status : convpool_resolve(spec->kernel, shape, choice);
+}
+
+/* Whether the activation may fall where its argument rises, or a slope of 0 makes NaN of -infinity: then maxima are not
+ * to be taken before it. */
+static bool may_fall(const convpool_shape *s) {
+    switch (s->activation) {
+    case CONVPOOL_ACTIVATION_LEAKY_RELU: return !(s->parameter > 0);
+    case CONVPOOL_ACTIVATION_ELU: return !(s->parameter >= 0);
+    case CONVPOOL_ACTIVATION_PRELU:
+        for (size_t o = 0; o < s->out_channels; o++)
+            if (!(s->slopes[o] > 0)) return true;
+        return false;
+    case CONVPOOL_ACTIVATION_SIGMOID: return true; /* by a bit, now and then */
+    default: return false;
+    }
 }
 
 static size_t align_up(size_t n) { return (n + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * CONVPOOL_ALIGNMENT; }
@@ -75,11 +46,13 @@ static size_t memory_size(const convpool_shape *shape, const convpool_kernel *ke
     return CONVPOOL_ALIGNMENT - 1 + align_up(sizeof(convpool_layer)) + kernel->packed_size(shape);
 }
 
-static convpool_layer *place(const convpool_shape *shape, const convpool_kernel *kernel, const float *weights,
+static convpool_layer *place(convpool_shape *shape, const convpool_kernel *kernel, const float *weights,
                              const float *bias, void *memory, void *allocation) {
+    shape->late = shape->pool && may_fall(shape);
     convpool_layer *layer = (void *)((char *)memory + (align_up((uintptr_t)memory) - (uintptr_t)memory));
     void *packed = (char *)layer + align_up(sizeof *layer);
     kernel->pack(shape, weights, bias, packed);
+    shape->slopes = NULL; /* they are packed */
     *layer = (convpool_layer){*shape, kernel, packed, allocation};
     return layer;
 }
@@ -117,8 +90,10 @@ convpool_status convpool_layer_create_in(const convpool_layer_spec *spec, const 
     if (status != CONVPOOL_OK) return status;
     size_t needed = memory_size(&shape, choice.kernel);
     if (memory_bytes < needed) return CONVPOOL_OUT_OF_MEMORY;
-    if (overlap(memory, needed, weights, tensor_bytes(shape.out_channels, shape.channels, 4)) ||
-        (bias != NULL && overlap(memory, needed, bias, tensor_bytes(shape.out_channels, 1, 1))))
+    size_t of_channels = convpool_tensor_bytes(shape.out_channels, 1, 1);
+    if (overlap(memory, needed, weights, convpool_tensor_bytes(shape.out_channels, shape.depth, 1)) ||
+        (bias != NULL && overlap(memory, needed, bias, of_channels)) ||
+        (shape.activation == CONVPOOL_ACTIVATION_PRELU && overlap(memory, needed, shape.slopes, of_channels)))
         return CONVPOOL_INVALID_ARGUMENT;
     *layer = place(&shape, choice.kernel, weights, bias, memory, NULL);
     return CONVPOOL_OK;
@@ -162,8 +137,8 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
     size_t scratch_bytes = layer->kernel->scratch_size(s);
     if (scratch == NULL && scratch_bytes > 0) return CONVPOOL_INVALID_ARGUMENT;
     if (first_row > s->out_height || row_count > s->out_height - first_row) return CONVPOOL_INVALID_ARGUMENT;
-    size_t input_bytes = tensor_bytes(s->channels, s->height, s->width);
-    size_t output_bytes = tensor_bytes(s->out_channels, s->out_height, s->out_width);
+    size_t input_bytes = convpool_tensor_bytes(s->channels, s->height, s->width);
+    size_t output_bytes = convpool_tensor_bytes(s->out_channels, s->out_height, s->out_width);
     if (overlap(input, input_bytes, output, output_bytes) || overlap(input, input_bytes, scratch, scratch_bytes) ||
         overlap(output, output_bytes, scratch, scratch_bytes))
         return CONVPOOL_INVALID_ARGUMENT;
@@ -174,12 +149,12 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
 convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
     if (input == NULL || output == NULL) return CONVPOOL_INVALID_ARGUMENT;
     if (channels == 0 || height < 2 || width < 2) return CONVPOOL_INVALID_SHAPE;
-    size_t input_bytes = tensor_bytes(channels, height, width);
-    if (!fits(input_bytes)) return CONVPOOL_INVALID_SHAPE;
+    size_t input_bytes = convpool_tensor_bytes(channels, height, width);
+    if (!convpool_fits(input_bytes)) return CONVPOOL_INVALID_SHAPE;
     convpool_choice choice;
     convpool_status status = convpool_resolve(NULL, NULL, &choice);
     if (status != CONVPOOL_OK) return status;
-    if (overlap(input, input_bytes, output, tensor_bytes(channels, height / 2, width / 2)))
+    if (overlap(input, input_bytes, output, convpool_tensor_bytes(channels, height / 2, width / 2)))
         return CONVPOOL_INVALID_ARGUMENT;
     choice.isa->max_pool_2x2(input, channels, height, width, output);
     return CONVPOOL_OK;
@@ -188,8 +163,8 @@ convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_
 convpool_status convpool_relu(const float *input, size_t count, float *output) {
     if (count == 0) return CONVPOOL_OK;
     if (input == NULL || output == NULL) return CONVPOOL_INVALID_ARGUMENT;
-    size_t bytes = tensor_bytes(count, 1, 1);
-    if (!fits(bytes)) return CONVPOOL_INVALID_SHAPE;
+    size_t bytes = convpool_tensor_bytes(count, 1, 1);
+    if (!convpool_fits(bytes)) return CONVPOOL_INVALID_SHAPE;
     convpool_choice choice;
     convpool_status status = convpool_resolve(NULL, NULL, &choice);
     if (status != CONVPOOL_OK) return status;

@@ -74,10 +74,10 @@ extern "C" {
 #endif
 
 #define CONVPOOL_VERSION_MAJOR 0
-#define CONVPOOL_VERSION_MINOR 1
+#define CONVPOOL_VERSION_MINOR 2
 #define CONVPOOL_VERSION_PATCH 0
 
-/* The version of the library in use, such as "0.1.0". */
+/* The version of the library in use, such as "0.2.0". */
 CONVPOOL_API const char *convpool_version(void);
 
 /* What a call that can fail returns. */
@@ -101,18 +101,40 @@ typedef enum convpool_filter {
 } convpool_filter;
 
 typedef enum convpool_pool {
-    CONVPOOL_POOL_MAX_2X2 = 0, /* the maximum of each 2x2 window, stride 2, floor mode */
-    CONVPOOL_POOL_NONE
+    CONVPOOL_POOL_MAX_2X2 = 0, /* the maximum of each 2x2 window, stride 2; an odd last row or column is dropped */
+    CONVPOOL_POOL_NONE,
+    CONVPOOL_POOL_MAX_2X2_CEIL /* the same, but an odd last row or column makes windows of its own (Keras' 'same') */
 } convpool_pool;
 
+/* With a = activation_parameter, or for PReLU slopes[o]. NaN stays NaN. */
 typedef enum convpool_activation {
-    CONVPOOL_ACTIVATION_RELU = 0, /* max(x, 0) */
-    CONVPOOL_ACTIVATION_NONE
+    CONVPOOL_ACTIVATION_RELU = 0,   /* max(y, 0) */
+    CONVPOOL_ACTIVATION_NONE,       /* y */
+    CONVPOOL_ACTIVATION_RELU6,      /* min(max(y, 0), 6) */
+    CONVPOOL_ACTIVATION_LEAKY_RELU, /* y where y >= 0, else a y */
+    CONVPOOL_ACTIVATION_PRELU,      /* the same, with a slope for each output channel */
+    CONVPOOL_ACTIVATION_SIGMOID,    /* 1 / (1 + exp(-y)) */
+    CONVPOOL_ACTIVATION_TANH,       /* tanh(y) */
+    CONVPOOL_ACTIVATION_ELU         /* y where y >= 0, else a (exp(y) - 1) */
 } convpool_activation;
+
+/* How weights lie in memory: O output channels, I input channels, H and W the filter's height and width. */
+typedef enum convpool_weights_layout {
+    CONVPOOL_WEIGHTS_OIHW = 0, /* PyTorch, ONNX, Theano */
+    CONVPOOL_WEIGHTS_HWIO,     /* Keras, TensorFlow */
+    CONVPOOL_WEIGHTS_OHWI      /* TensorFlow Lite */
+} convpool_weights_layout;
+
+/* How an image lies in memory. */
+typedef enum convpool_image_layout {
+    CONVPOOL_IMAGE_CHW = 0, /* [channels][height][width]: PyTorch, ONNX, Theano */
+    CONVPOOL_IMAGE_HWC      /* [height][width][channels]: Keras, TensorFlow, most image files */
+} convpool_image_layout;
 
 /* What a layer is. Zero-initialise, then set what you need; in C++ by {} in place of {0}:
  *     convpool_layer_spec spec = {0};
- *     spec.in_channels = 16, spec.in_height = 25, spec.in_width = 25, spec.out_channels = 32; */
+ *     spec.in_channels = 16, spec.in_height = 25, spec.in_width = 25, spec.out_channels = 32;
+ * A dense (fully connected) layer is one whose filter is as large as its image, without pooling. */
 typedef struct convpool_layer_spec {
     size_t in_channels, in_height, in_width, out_channels; /* C, H, W, O */
     convpool_filter filter;
@@ -121,21 +143,50 @@ typedef struct convpool_layer_spec {
     const char *kernel; /* NULL or "": choose automatically, or as CONVPOOL_KERNEL says; else an ISA ("avx2"),
                            an algorithm ("direct") or both ("avx2-winograd32"), in lower case, and CONVPOOL_KERNEL
                            does not count. Read during the call only. */
+    size_t filter_height, filter_width;                 /* at most the padded input's; 0: 2, each by itself */
+    size_t stride_height, stride_width;                 /* of the convolution; 0: 1 */
+    size_t pad_top, pad_left, pad_bottom, pad_right;    /* rows and columns of zeros around the input */
+    convpool_weights_layout weights_layout;
+    convpool_image_layout input_layout, output_layout;
+    float activation_parameter; /* leaky ReLU's slope, ELU's alpha; any number, and not read for the others */
+    const float *slopes;        /* PReLU's, [O], any numbers; read by create only, and not for the others */
 } convpool_layer_spec;
 
 /* A layer: the spec, the chosen kernel, and the weights packed for it. */
 typedef struct convpool_layer convpool_layer;
 
-/* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays:
- * of convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
- * convpool_layer_create() accepts, and never shrink where an argument grows. */
+/* Upper bounds in bytes, for any kernel of this version, as constant expressions for static arrays: of
+ * convpool_layer_memory_size() and of convpool_layer_scratch_size(). They hold for every layer that
+ * convpool_layer_create() accepts, whatever its strides, pooling, activation and layouts, and never shrink where an
+ * argument grows. in_height and in_width include the padding. Arguments may be evaluated several times. */
+#define CONVPOOL_LAYER_MEMORY_MAX_FILTER(in_channels, out_channels, filter_height, filter_width) \
+    (1024 + \
+     (CONVPOOL_SIZE(out_channels) + 15) * \
+         (CONVPOOL_SIZE(in_channels) * (4 * CONVPOOL_SIZE(filter_height) * CONVPOOL_SIZE(filter_width) + \
+                                        CONVPOOL_IF_WIDE(filter_height, filter_width, 64)) + \
+          8) + \
+     8 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * CONVPOOL_SIZE(filter_width) + \
+     CONVPOOL_IF_WIDE(filter_height, filter_width, 192) * \
+         CONVPOOL_LESS(CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels), 8192))
+#define CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, filter_height, filter_width) \
+    (20480 + \
+     CONVPOOL_LESS( \
+         4 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(in_height) * CONVPOOL_SIZE(in_width), \
+         CONVPOOL_MORE(196608, 8 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * \
+                                   CONVPOOL_SIZE(in_width))) + \
+     CONVPOOL_IF_WIDE(filter_height, filter_width, 131072 + 4608 * CONVPOOL_SIZE(in_channels)))
+
+/* The same for 2x2 filters. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
-    (1024 + (CONVPOOL_SIZE(out_channels) + 15) * (80 * CONVPOOL_SIZE(in_channels) + 4) + \
-     192 * (CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels) < 8192 \
-                ? CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels) \
-                : CONVPOOL_SIZE(8192)))
+    CONVPOOL_LAYER_MEMORY_MAX_FILTER(in_channels, out_channels, 2, 2)
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
-    (131072 + 4608 * CONVPOOL_SIZE(in_channels))
+    CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, 2, 2)
+
+/* What these are written in. */
+#define CONVPOOL_LESS(a, b) ((a) < CONVPOOL_SIZE(b) ? (a) : CONVPOOL_SIZE(b))
+#define CONVPOOL_MORE(a, b) (CONVPOOL_SIZE(a) < (b) ? (b) : CONVPOOL_SIZE(a))
+#define CONVPOOL_IF_WIDE(filter_height, filter_width, size) \
+    (CONVPOOL_SIZE(filter_height) > 1 && CONVPOOL_SIZE(filter_width) > 1 ? CONVPOOL_SIZE(size) : CONVPOOL_SIZE(0))
 #ifdef __cplusplus
 #define CONVPOOL_SIZE(number) (sizeof(char) * (number)) /* C++ compilers may warn about C's casts */
 #else

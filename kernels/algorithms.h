@@ -17,8 +17,18 @@
 /* Costs were fitted to measured times of some 280 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
+/* Whether it is a layer of 2x2 filters over an image without padding, in planes, to planes, as those arrangements and
+ * algorithms need it that do not know source.h. */
+static bool is_plain(const convpool_shape *s) {
+    bool filter = s->filter_height == 2 && s->filter_width == 2 && s->stride_height == 1 && s->stride_width == 1;
+    bool padded = s->padded_height != s->height || s->padded_width != s->width;
+    bool ceil = s->pool && (2 * s->out_height > s->conv_height || 2 * s->out_width > s->conv_width);
+    return filter && !padded && !ceil && !s->input_hwc && !s->output_hwc && finish_is_plain(s);
+}
+
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
+    if (!is_plain(s)) return false;
     size_t pixels = s->out_height * s->out_width;
     if (s->channels < 8) return true;
     return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));
@@ -44,6 +54,11 @@ static double direct_kernel_error_bound(const convpool_shape *s, const void *pac
                                  : direct_error_bound(s, packed, max_abs_input);
 }
 
+static bool direct_can(const convpool_shape *s) {
+    (void)s;
+    return true;
+}
+
 static inline size_t direct_row_step(const convpool_shape *s) {
     (void)s;
     return 1;
@@ -59,7 +74,7 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", {1, 4, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_kernel_packed_size, \
+        isa "-direct", "direct", {1, 4, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_can, direct_kernel_packed_size, \
             direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, \
             direct_kernel_run \
     }
@@ -89,7 +104,7 @@ WINOGRAD_ALGORITHM(3)
     { 3, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(121, 52), OF_FAMILY(65, 55)}, OF_FAMILY(1.5, 0.85) }
 #define WINOGRAD_KERNEL(isa, tile) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, winograd_##tile##_packed_size, \
+        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, is_plain, winograd_##tile##_packed_size, \
             winograd_##tile##_pack, winograd_##tile##_scratch_size, winograd_##tile##_row_step, \
             winograd_##tile##_error_bound, winograd_##tile##_run \
     }

@@ -3,15 +3,16 @@
  * The algorithm `direct`: the sum as it is written.
  *
  * Order of evaluation, the same on every ISA: from +0, over c, then u, then v ascending (positions in x), one chain of
- * multiply-adds; then the maximum, then bias, then ReLU.
+ * multiply-adds; then the maximum, then bias, then the activation; but where the latter may fall as its argument rises,
+ * or makes NaN of -infinity, the maximum comes last. A zero around the image is an input like any other.
  *
- * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1): with n = 4C and u = 2^-24,
+ * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1): with n terms and u = 2^-24,
  * |y - exact| <= k u (|b| + sum |x||w|) + k 2^-149 (1 + sum |x|), k = (n + 1) / (1 - (n + 1) u): no term meets more
  * than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the bias's.
  *
- * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes: row by
- * row of pixels, the upper convolution row of these, then the lower. What slot and filter position meet in the input is
- * gathered, [c][u][v][slot], and the rest is a matrix product. Where there are few input channels lanes run over pixels
+ * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes, and the
+ * rest is a matrix product (product.h) that reads inputs where the source has them: a slot's first, and from there at
+ * the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over pixels
  * instead (pixels/direct.h).
  */
 #ifndef CONVPOOL_DIRECT_H
@@ -20,137 +21,165 @@
 #include "finish.h"
 #include "packed.h"
 #include "product.h"
+#include "source.h"
 
 enum {
-    direct_slots = 96,           /* of a block, at most */
-    direct_few_slots = 24,       /* and at least, however many input channels there are */
-    direct_gathered = 24 * 1024, /* bytes of gathered inputs, else */
+    direct_slots = 96,        /* of a block, at most */
+    direct_sums = 4 * 1024, /* and sums */
 };
 
-static const packed_blocks direct_blocks = {product_lanes, vec_lanes};
-
-static inline size_t direct_slots_of_block(const convpool_shape *s) {
-    size_t fit = direct_gathered / sizeof(float) / 4 / s->channels / 4 * 4;
-    size_t all = packed_round_up(s->out_height * s->out_width * (s->pool ? 4 : 1), 4);
-    return packed_min(all, fit < direct_few_slots ? direct_few_slots : packed_min(fit, direct_slots));
+/* Vectors of output channels that are computed together: more where there are few pixels, to keep as many sums. */
+static packed_blocks direct_blocks(const convpool_shape *s) {
+    size_t slots = packed_min(s->conv_height * s->conv_width, product_at_many);
+    size_t vecs = packed_min(tune_sums / slots, product_at_vecs), all = (s->out_channels + vec_lanes - 1) / vec_lanes;
+    return (packed_blocks){packed_even(all, vecs) * vec_lanes, vec_lanes};
 }
 
-static size_t direct_packed_size(const convpool_shape *s) { return packed_size(s, direct_blocks); }
+static size_t direct_slots_of_block(const convpool_shape *s) {
+    size_t window = s->pool ? 4 : 1, most = packed_min(direct_slots, direct_sums / direct_blocks(s).most);
+    size_t pixels = packed_min(most / window, s->out_height * s->out_width);
+    return window * (pixels ? pixels : 1);
+}
+
+/* ---- Packed: bias, slopes and weights, and behind them the terms' distances ---- */
+
+static size_t direct_terms(const convpool_shape *s) { /* in bytes: where they begin */
+    return packed_round_up(packed_size(s, direct_blocks(s)), CONVPOOL_ALIGNMENT);
+}
+
+static size_t direct_packed_size(const convpool_shape *s) { return direct_terms(s) + s->depth * sizeof(size_t); }
 
 static void direct_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
-    packed_pack(s, direct_blocks, weights, bias, packed);
+    packed_pack(s, direct_blocks(s), weights, bias, packed);
+    size_t *term = (size_t *)(void *)((char *)packed + direct_terms(s));
+    source_strides step = source_steps(s);
+    for (size_t c = 0; c < s->channels; c++)
+        for (size_t u = 0; u < s->filter_height; u++)
+            for (size_t v = 0; v < s->filter_width; v++)
+                *term++ = c * step.channel + u * step.row + v * step.column;
 }
 
 static inline double direct_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
-    return packed_direct_bound(s, direct_blocks, packed, max_abs_input);
+    return packed_direct_bound(s, direct_blocks(s), packed, max_abs_input);
 }
 
-/* Scratch: gathered inputs, and behind them a block's sums. */
-static size_t direct_pitch(const convpool_shape *s) { return packed_round_up(direct_slots_of_block(s), vec_lanes); }
-static size_t direct_gathered_floats(const convpool_shape *s) { /* a vector may be stored behind the last slot */
-    return packed_round_up(4 * s->channels * direct_pitch(s) + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
-}
+/* ---- Scratch: a band of the source, and a block's sums ---- */
+
 static size_t direct_scratch_size(const convpool_shape *s) {
-    size_t sums = direct_slots_of_block(s) * product_lanes;
-    return (direct_gathered_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    size_t sums = direct_slots_of_block(s) * direct_blocks(s).most;
+    return (source_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
-/* Slots that lie side by side in the input. */
-typedef struct direct_piece {
-    size_t from, slot, count;
-} direct_piece;
+/* What all blocks of a call have in common. */
+typedef struct direct_call {
+    const convpool_shape *shape;
+    packed_blocks blocks;
+    const float *bias, *weights;
+    const size_t *terms;
+    const float *rows; /* of windows, */
+    size_t first_row;  /* from this one on, in the source */
+    float *sums;
+} direct_call;
 
+static direct_call direct_begin(const convpool_shape *s, const float *packed, void *scratch) {
+    direct_call a = {.shape = s, .blocks = direct_blocks(s), .bias = packed};
+    a.weights = packed + packed_weights(s, a.blocks);
+    a.terms = (const size_t *)(const void *)((const char *)packed + direct_terms(s));
+    a.sums = packed_align(scratch) + source_floats(s);
+    return a;
+}
+
+/* Some output pixels: of each slot, where its first input is. */
 typedef struct direct_block {
-    size_t slots, piece_count;
-    direct_piece pieces[direct_slots]; /* pooled, by turns upper ones and their lower ones */
+    size_t slots, at[direct_slots];
 } direct_block;
 
-/* Makes the block of so many pixels of the output plane. */
-static void direct_make_block(const convpool_shape *s, size_t first, size_t pixels, direct_block *b) {
-    size_t row = first / s->out_width, column = first % s->out_width, stride = s->pool ? 2 : 1;
-    b->slots = b->piece_count = 0;
-    for (size_t left = pixels, n; left > 0; left -= n, row++, column = 0) {
-        n = packed_min(left, s->out_width - column);
-        for (size_t i = 0; i < stride; i++) {
-            size_t from = (stride * row + i) * s->width + stride * column;
-            b->pieces[b->piece_count++] = (direct_piece){from, b->slots, stride * n};
-            b->slots += stride * n;
-        }
+static void direct_add_slot(const direct_call *a, size_t row, size_t column, direct_block *b) {
+    source_strides step = source_steps(a->shape);
+    b->at[b->slots++] =
+        (row - a->first_row) * source_step(a->shape) * step.row + column * a->shape->stride_width * step.column;
+}
+
+/* Makes the block of so many pixels of the output plane. A window at the edge has its last row or column twice if there
+ * is but one. */
+static void direct_make_block(const direct_call *a, size_t first, size_t pixels, direct_block *b) {
+    const convpool_shape *s = a->shape;
+    size_t row = first / s->out_width, column = first % s->out_width;
+    b->slots = 0;
+    for (; pixels > 0; pixels--) {
+        for (size_t i = 0; i < 4 && s->pool; i++)
+            direct_add_slot(a, packed_min(2 * row + i / 2, s->conv_height - 1),
+                            packed_min(2 * column + i % 2, s->conv_width - 1), b);
+        if (!s->pool) direct_add_slot(a, row, column, b);
+        if (++column == s->out_width) column = 0, row++;
     }
 }
 
-/* What is stored behind the last of a piece is written again: by the next piece, or the next plane's first. */
-static void direct_gather(const convpool_shape *s, const direct_block *b, const float *input, float *to) {
-    size_t in_plane = s->height * s->width, pitch = direct_pitch(s);
-    for (size_t c = s->channels; c > 0; c--, input += in_plane)
-        for (size_t uv = 0; uv < 4; uv++, to += pitch) {
-            const float *x = input + uv / 2 * s->width + uv % 2;
-            for (const direct_piece *p = b->pieces; p < b->pieces + b->piece_count; p++) {
-                size_t i = 0;
-                for (; i + vec_lanes <= p->count; i += vec_lanes)
-                    vec_store(to + p->slot + i, vec_load(x + p->from + i));
-                if (i < p->count) vec_store(to + p->slot + i, vec_load_part(x + p->from + i, p->count - i));
-            }
-        }
-}
-
 /* A block's sums, [slot][channel], in the output channels from o on that are computed together: how many these are. */
-static size_t direct_sum(const convpool_shape *s, const direct_block *b, const float *gathered, const float *packed,
-                         size_t o, float *sums) {
-    size_t lanes = packed_block(s, direct_blocks, o);
-    product p = {.rows = gathered,
-                 .lanes = packed + packed_bias(s, direct_blocks) + o * s->channels * 4,
-                 .sums = sums,
-                 .depth = s->channels * 4,
-                 .positions = 1,
-                 .row_pitch = direct_pitch(s),
-                 .lane_pitch = lanes,
-                 .sum_row = lanes};
-    product_run(p, b->slots, lanes / vec_lanes);
+static size_t direct_sum(const direct_call *a, const direct_block *b, size_t o) {
+    const convpool_shape *s = a->shape;
+    size_t lanes = packed_block(s, a->blocks, o);
+    product_at_run(&(product_at){.rows = a->rows,
+                                 .terms = a->terms,
+                                 .lanes = a->weights + o * s->depth,
+                                 .sums = a->sums,
+                                 .depth = s->depth},
+                   b->at, b->slots, lanes / vec_lanes);
     return lanes;
 }
 
 /* Turns a block's sums, [slot][channel], into its pixels, in the same place. */
-static void direct_finish(const convpool_shape *s, const direct_block *b, const float *bias, size_t lanes,
-                          float *sums) {
+static void direct_finish(const direct_call *a, size_t slots, size_t o, size_t lanes) {
+    const convpool_shape *s = a->shape;
+    bool relu = finish_is_relu(s), late = s->late;
     for (size_t n = 0; n < lanes; n += vec_lanes) {
-        vec biases = vec_load(bias + n);
-        float *to = sums + n;
-        if (!s->pool)
-            for (size_t slot = 0; slot < b->slots; slot++, to += lanes)
-                vec_store(to, finish(vec_load(to), biases, s->relu));
-        for (size_t i = 0; s->pool && i < b->piece_count; i += 2) {
-            const float *upper = sums + n + b->pieces[i].slot * lanes, *lower = upper + b->pieces[i].count * lanes;
-            for (size_t left = b->pieces[i].count; left > 0; left -= 2, upper += 2 * lanes, lower += 2 * lanes) {
-                vec largest =
-                    vec_max4(vec_load(upper), vec_load(upper + lanes), vec_load(lower), vec_load(lower + lanes));
-                vec_store(to, finish(largest, biases, s->relu));
-                to += lanes;
-            }
-        }
+        vec bias = vec_load(a->bias + o + n);
+        float *to = a->sums + n, *from = to;
+        if (s->pool && !late)
+            for (size_t left = slots; left > 0; left -= 4, to += lanes, from += 4 * lanes)
+                vec_store(to, finish(vec_max4(vec_load(from), vec_load(from + lanes), vec_load(from + 2 * lanes),
+                                              vec_load(from + 3 * lanes)),
+                                     bias, relu));
+        else
+            for (size_t left = slots; left > 0; left--, to += lanes)
+                vec_store(to, finish(vec_load(to), bias, relu));
+    }
+    if (finish_is_plain(s)) return;
+    finish_activate(s, a->blocks, a->bias, o,
+                    (activate_rows){.y = a->sums,
+                                    .rows = s->pool && !late ? slots / 4 : slots,
+                                    .pitch = lanes,
+                                    .channels = lanes});
+    for (size_t n = 0; n < lanes && late; n += vec_lanes) {
+        float *to = a->sums + n, *from = to;
+        for (size_t left = slots; left > 0; left -= 4, to += lanes, from += 4 * lanes)
+            vec_store(to, vec_max4(vec_load(from), vec_load(from + lanes), vec_load(from + 2 * lanes),
+                                   vec_load(from + 3 * lanes)));
     }
 }
 
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    const float *packed = job->packed;
-    float *gathered = packed_align(job->scratch), *sums = gathered + direct_gathered_floats(s);
-    size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
-    size_t most = direct_slots_of_block(s) / (s->pool ? 4 : 1), plane = s->out_height * s->out_width;
-    for (size_t pixels; first < end; first += pixels) {
-        direct_block b;
-        pixels = packed_min(most, end - first);
-        direct_make_block(s, first, pixels, &b);
-        direct_gather(s, &b, job->input, gathered);
-        for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-            lanes = direct_sum(s, &b, gathered, packed, o, sums);
-            direct_finish(s, &b, packed + o, lanes, sums);
-            finish_write(&(finish_pixels){.from = sums,
-                                          .pitch = lanes,
-                                          .count = pixels,
-                                          .channels = packed_min(lanes, s->out_channels - o),
-                                          .to = job->output + o * plane + first,
-                                          .plane = plane});
+    direct_call a = direct_begin(s, job->packed, job->scratch);
+    size_t window = s->pool ? 2 : 1, rows = (source_window_rows(s) + window - 1) / window, most = direct_slots_of_block(s) / (window * window);
+    size_t row = job->first_row, end_row = row + job->row_count;
+    for (size_t count; row < end_row; row += count) {
+        count = packed_min(rows, end_row - row);
+        a.first_row = window * row;
+        a.rows = source_rows(s, job->input, a.first_row, packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
+        size_t end = (row + count) * s->out_width;
+        for (size_t first = row * s->out_width, pixels; first < end; first += pixels) {
+            direct_block b;
+            pixels = packed_min(most, end - first);
+            direct_make_block(&a, first, pixels, &b);
+            for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
+                lanes = direct_sum(&a, &b, o);
+                direct_finish(&a, b.slots, o, lanes);
+                finish_pixels p = finish_to(s, job->output, first, pixels, o, lanes);
+                p.from = a.sums;
+                p.pitch = lanes;
+                finish_write(&p);
+            }
         }
     }
     vec_end();

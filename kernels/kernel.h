@@ -4,6 +4,8 @@
 #ifndef CONVPOOL_KERNEL_H
 #define CONVPOOL_KERNEL_H
 
+#include "convpool.h"
+
 #include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,13 +18,30 @@
 #error "convpool needs float computed as float, double as double: on 32-bit x86 compile it with -msse2 -mfpmath=sse"
 #endif
 
-/* A layer's shape, checked: no extent is 0 and no size that follows from it overflows. */
+/* A layer, checked, and what follows from it: no extent is 0 and no size overflows. dispatch/shape.c makes it. */
 typedef struct convpool_shape {
-    size_t channels, height, width;             /* the input */
+    size_t channels, height, width;           /* the input */
+    size_t pad_top, pad_left;                 /* rows and columns of zeros before it, */
+    size_t padded_height, padded_width;       /* and its extents with those around it */
+    size_t filter_height, filter_width, stride_height, stride_width;
+    size_t depth;                             /* terms of a sum: one for each weight of an output channel */
+    size_t conv_height, conv_width;           /* the convolution's outputs, per channel */
     size_t out_channels, out_height, out_width; /* the output, after pooling */
-    bool pool, relu;
-    bool flip; /* a true convolution: w[u][v] lies at position [1 - u][1 - v] */
+    size_t weight_o, weight_c, weight_u, weight_v; /* floats from one weight to the next, in each of its dimensions */
+    bool pool; /* in 2x2 windows; where the output has more rows or columns than they fill, the last are smaller */
+    bool flip; /* a true convolution: w[u][v] lies at position [filter_height - 1 - u][filter_width - 1 - v] */
+    bool input_hwc, output_hwc; /* [height][width][channels], else [channels][height][width] */
+    bool late;                  /* the maximum is taken of what the activation gives; else it may come first */
+    convpool_activation activation;
+    float parameter;     /* of the activation: a slope of all channels, or ELU's alpha */
+    const float *slopes; /* PReLU's, while the layer is made */
 } convpool_shape;
+
+/* Where the weight lies that meets input (u, v) of channel c under the filter. */
+static inline size_t convpool_weight(const convpool_shape *s, size_t o, size_t c, size_t u, size_t v) {
+    if (s->flip) u = s->filter_height - 1 - u, v = s->filter_width - 1 - v;
+    return o * s->weight_o + c * s->weight_c + u * s->weight_u + v * s->weight_v;
+}
 
 /* What a CPU may lack, as bits of convpool_isa.needs; dispatch/cpu.c finds out. */
 enum {
@@ -62,6 +81,8 @@ typedef struct convpool_kernel {
     const char *algorithm; /* "direct" */
     convpool_cost cost;
 
+    bool (*can)(const convpool_shape *shape); /* whether it can compute such a layer */
+
     /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
      * bias may be NULL for none. */
     size_t (*packed_size)(const convpool_shape *shape);
@@ -82,8 +103,10 @@ enum { CONVPOOL_ALIGNMENT = 64 };
  * or bias forbid it to any. bias may be NULL. */
 float convpool_winograd_limit(const convpool_shape *shape, const float *weights, const float *bias);
 
-/* The (tile + 1)^2 transformed weights of one filter, each computed in double and rounded once; tile is 2 or 3. */
-void convpool_winograd_filter(size_t tile, const float *filter, bool flip, float *to);
+/* The (tile + 1)^2 transformed weights of the filter of channels o and c, each computed in double and rounded once; tile
+ * is 2 or 3. */
+void convpool_winograd_filter(const convpool_shape *shape, size_t tile, const float *weights, size_t o, size_t c,
+                              float *to);
 
 /* |x|, without libm, which fabs() may need. */
 static inline double convpool_magnitude(double x) { return x < 0 ? -x : x; }

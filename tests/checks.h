@@ -52,6 +52,13 @@
     X(numbers, every_split_gives_the_same_bits) \
     X(numbers, stages_pool) \
     X(numbers, stages_relu) \
+    X(layers, every_combination) \
+    X(layers, small_integers_are_exact) \
+    X(layers, special_values) \
+    X(layers, every_split_gives_the_same_bits) \
+    X(layers, large_images) \
+    X(layers, activations_are_exact_enough) \
+    X(layers, monotone_activations_never_fall) \
     X(conformance, fused_layer) \
     X(conformance, pool_and_relu) \
     X(bound, is_the_documented_formula) \

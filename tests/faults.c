@@ -91,14 +91,13 @@ static float weights[MOST_WEIGHTS], input[MOST_IN], output[MOST_OUT], bias[64];
 static unsigned char scratch[CONVPOOL_LAYER_SCRATCH_MAX(200, 12, 12, 40)];
 
 static convpool_layer_spec spec_of(size_t shape, unsigned mode, const char *kernel) {
-    return (convpool_layer_spec){shapes[shape][0],
-                                 shapes[shape][1],
-                                 shapes[shape][2],
-                                 shapes[shape][3],
-                                 CONVPOOL_CROSS_CORRELATION,
-                                 mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
-                                 mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
-                                 kernel};
+    return (convpool_layer_spec){.in_channels = shapes[shape][0],
+                                 .in_height = shapes[shape][1],
+                                 .in_width = shapes[shape][2],
+                                 .out_channels = shapes[shape][3],
+                                 .pool = mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+                                 .activation = mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
+                                 .kernel = kernel};
 }
 
 /* Everything that runs on this layer; its image has an infinity in one of two runs. Returns how many calls failed. */

@@ -9,6 +9,12 @@
 #include <string.h>
 
 static const convpool_layer_spec seed = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
+static convpool_layer_spec shaped(size_t channels, size_t height, size_t width, size_t out_channels,
+                                  convpool_pool pool) {
+    return (convpool_layer_spec){
+        .in_channels = channels, .in_height = height, .in_width = width, .out_channels = out_channels, .pool = pool};
+}
+
 static float output[32 * 12 * 12], weights[32 * 16 * 4], bias[32];
 
 /* Whether a build has a kernel of this ISA and of the algorithm that `wanted` names, if it names one. */
@@ -76,7 +82,8 @@ void check_choice_truth_table(void) {
         {"winograd42", AVX512, UNKNOWN, ""},
         {"avx2-winograd", AVX512, UNKNOWN, ""},
     };
-    convpool_shape shape = {16, 25, 25, 32, 12, 12, true, true, false};
+    convpool_shape shape;
+    CHECK(convpool_make_shape(&seed, &shape) == CONVPOOL_OK, "%s", "seed");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool built = *rows[i].isa == 0 || is_built(rows[i].isa, rows[i].wanted);
         bool automatic = rows[i].wanted == NULL || *rows[i].wanted == 0 || strcmp(rows[i].wanted, "direct") == 0 ||
@@ -116,16 +123,10 @@ void check_choice_algorithm_by_shape(void) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
-            size_t stride = rows[i].pool ? 2 : 1;
-            convpool_shape shape = {rows[i].channels,
-                                    rows[i].height,
-                                    rows[i].width,
-                                    rows[i].out_channels,
-                                    (rows[i].height - 1) / stride,
-                                    (rows[i].width - 1) / stride,
-                                    rows[i].pool,
-                                    true,
-                                    false};
+            convpool_layer_spec spec = shaped(rows[i].channels, rows[i].height, rows[i].width, rows[i].out_channels,
+                                              rows[i].pool ? CONVPOOL_POOL_MAX_2X2 : CONVPOOL_POOL_NONE);
+            convpool_shape shape;
+            CHECK(convpool_make_shape(&spec, &shape) == CONVPOOL_OK, "row %zu", i);
             convpool_choice choice;
             CHECK(convpool_choose((*isa)->name, ~0U, &shape, &choice) == CONVPOOL_OK, "%s", (*isa)->name);
             const char *algorithm = (*isa)->fused ? rows[i].fused : rows[i].separate;
@@ -159,8 +160,10 @@ void check_choice_every_set_of_features(void) {
                                         "scalar-winograd22",
                                         "winograd",
                                         "avx3"};
-    static const convpool_shape shapes[] = {{16, 25, 25, 32, 12, 12, true, true, false},
-                                            {1, 2, 2, 1, 1, 1, false, false, true}};
+    const convpool_layer_spec specs[] = {seed, shaped(1, 2, 2, 1, CONVPOOL_POOL_NONE)};
+    convpool_shape shapes[2];
+    for (size_t s = 0; s < 2; s++)
+        CHECK(convpool_make_shape(&specs[s], &shapes[s]) == CONVPOOL_OK, "%zu", s);
     for (unsigned features = 0; features < 2 * (CONVPOOL_NEEDS_END - 1); features++)
         for (size_t n = 0; n < sizeof names / sizeof *names; n++)
             for (size_t s = 0; s < 2; s++) {
@@ -218,12 +221,6 @@ typedef struct refusal {
     convpool_layer_spec spec;
     convpool_status status;
 } refusal;
-
-static convpool_layer_spec shaped(size_t channels, size_t height, size_t width, size_t out_channels,
-                                  convpool_pool pool) {
-    return (convpool_layer_spec){
-        .in_channels = channels, .in_height = height, .in_width = width, .out_channels = out_channels, .pool = pool};
-}
 
 static size_t refusals(refusal *rows) {
     const convpool_pool MAX = CONVPOOL_POOL_MAX_2X2, NONE = CONVPOOL_POOL_NONE;

@@ -65,16 +65,14 @@ void check_memory_sizes_stay_within_the_public_bounds(void) {
             for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
                 for (unsigned mode = 0; mode < 2; mode++) {
                     size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
-                    spec =
-                        (convpool_layer_spec){counts[i % 9], side, 3 + side % 50, counts[i / 9], 0, mode, 0, info.name};
-                    double channels = (double)spec.in_channels, outputs = (double)spec.out_channels;
-                    double pixels = (double)spec.in_height * (double)spec.in_width;
-                    double bytes = 4 * pixels * (channels > outputs ? channels : outputs) + 80 * channels * outputs;
-                    if (bytes > (double)PTRDIFF_MAX / 2) continue; /* where size_t has 32 bits */
-                    extents e = extents_of(&spec);
-                    convpool_shape shape = {spec.in_channels,  spec.in_height, spec.in_width,
-                                            spec.out_channels, e.out_height,   e.out_width,
-                                            mode == 0,         true,           false};
+                    spec = (convpool_layer_spec){.in_channels = counts[i % 9],
+                                                 .in_height = side,
+                                                 .in_width = 3 + side % 50,
+                                                 .out_channels = counts[i / 9],
+                                                 .pool = (convpool_pool)mode,
+                                                 .kernel = info.name};
+                    convpool_shape shape;
+                    if (convpool_make_shape(&spec, &shape) != CONVPOOL_OK) continue; /* where size_t has 32 bits */
                     size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
                     CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
                           "%s: %zu", describe(&spec), needed);

@@ -15,14 +15,23 @@ void *allocate(size_t count, size_t size) {
 }
 
 problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
-    problem p = {.spec = {channels, height, width, out_channels,
-                          mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
-                          mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
-                          mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU, NULL}};
+    return problem_of(&(convpool_layer_spec){
+        .in_channels = channels,
+        .in_height = height,
+        .in_width = width,
+        .out_channels = out_channels,
+        .filter = mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
+        .pool = mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+        .activation = mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
+    });
+}
+
+problem problem_of(const convpool_layer_spec *spec) {
+    problem p = {.spec = *spec};
     p.e = extents_of(&p.spec);
     p.input = allocate(p.e.in, sizeof(float));
     p.weights = allocate(p.e.weights, sizeof(float));
-    p.bias = allocate(out_channels, sizeof(float));
+    p.bias = allocate(spec->out_channels, sizeof(float));
     return p;
 }
 
@@ -46,9 +55,14 @@ bool equal(float a, float b, bool sign_of_zero) {
 bool same(const convpool_layer_spec *spec, float a, float b) { return equal(a, b, RELU(spec)); }
 
 const char *describe(const convpool_layer_spec *s) {
-    static char text[160];
-    snprintf(text, sizeof text, "%s %zux%zux%zu:%zu filter %d pool %d activation %d", s->kernel, s->in_channels,
-             s->in_height, s->in_width, s->out_channels, (int)s->filter, (int)s->pool, (int)s->activation);
+    static char text[320];
+    snprintf(text, sizeof text,
+             "%s %zux%zux%zu:%zu filter %d %zux%zu stride %zux%zu pad %zu,%zu,%zu,%zu pool %d activation %d %g layouts "
+             "%d %d %d",
+             s->kernel, s->in_channels, s->in_height, s->in_width, s->out_channels, (int)s->filter, s->filter_height,
+             s->filter_width, s->stride_height, s->stride_width, s->pad_top, s->pad_left, s->pad_bottom, s->pad_right,
+             (int)s->pool, (int)s->activation, (double)s->activation_parameter, (int)s->weights_layout,
+             (int)s->input_layout, (int)s->output_layout);
     return text;
 }
 
@@ -56,6 +70,10 @@ static struct {
     guarded *memory;
     size_t most;
 } pieces[PIECES];
+
+bool kernel_can(const convpool_layer_spec *spec) {
+    return strstr(spec->kernel, "direct") != NULL || convpool_layer_memory_size(spec) > 0;
+}
 
 void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
     if (pieces[piece].most < bytes + gap || pieces[piece].memory == NULL) {
@@ -68,6 +86,15 @@ void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
     return placed;
 }
 
+/* By weights, bias and slopes. */
+static unsigned earned_by_layer(const problem *p) {
+    unsigned earned = earned_by(p->weights, p->e.weights) | earned_by(p->bias, p->spec.out_channels) |
+                      earned_by(&p->spec.activation_parameter, 1);
+    return p->spec.activation == CONVPOOL_ACTIVATION_PRELU
+               ? earned | earned_by(p->spec.slopes, p->spec.out_channels)
+               : earned;
+}
+
 convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
     convpool_layer_spec spec = p->spec;
     spec.kernel = kernel;
@@ -78,7 +105,7 @@ convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {
     convpool_layer *layer = NULL;
     forget_exceptions();
     convpool_status status = convpool_layer_create_in(&spec, weights, bias, memory, bytes, &layer);
-    check_exceptions(&spec, "create_in", earned_by(p->weights, p->e.weights) | earned_by(p->bias, spec.out_channels));
+    check_exceptions(&spec, "create_in", earned_by_layer(p));
     CHECK(vector_state_is_clean(), "%s: create_in leaves vectors dirty", describe(&spec));
     CHECK(status == CONVPOOL_OK, "%s: %s", describe(&spec), convpool_status_string(status));
     CHECK(memcmp(weights, p->weights, p->e.weights * sizeof(float)) == 0, "%s: weights changed", describe(&spec));
@@ -142,7 +169,7 @@ double largest_magnitude(const float *values, size_t count) {
 void check_problem(const problem *p, expectation held_to, layout at) {
     debt all[ALGORITHMS] = {{NULL, {NULL, NULL}, {0, 0}, NULL}};
     double *y = NULL, largest_input = largest_magnitude(p->input, p->e.in);
-    unsigned of_weights = earned_by(p->weights, p->e.weights) | earned_by(p->bias, p->spec.out_channels);
+    unsigned of_weights = earned_by_layer(p);
     unsigned of_data = of_weights | earned_by(p->input, p->e.in);
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
@@ -150,6 +177,7 @@ void check_problem(const problem *p, expectation held_to, layout at) {
         bool fused = isa_is_fused(info.isa);
         convpool_layer_spec spec = p->spec;
         spec.kernel = info.name;
+        if (!kernel_can(&spec)) continue;
         convpool_layer *layer = guarded_layer(p, info.name, at);
         if (layer == NULL) continue;
         forget_exceptions();
@@ -216,9 +244,10 @@ void check_rows(const problem *p, const convpool_layer *layer, const float *inpu
     check_exceptions(spec, "run_rows", whole->raised);
     CHECK(vector_state_is_clean(), "%s: run_rows leaves vectors dirty", describe(spec));
     check_intact(spec);
-    for (size_t o = 0, i = 0; o < spec->out_channels; o++)
+    for (size_t o = 0; o < spec->out_channels; o++)
         for (size_t row = 0; row < p->e.out_height; row++)
-            for (size_t q = 0; q < p->e.out_width; q++, i++) {
+            for (size_t q = 0; q < p->e.out_width; q++) {
+                size_t i = output_at(spec, o, row, q);
                 bool inside = row >= first && row < first + count;
                 unsigned char canary[sizeof(float)];
                 memset(canary, CANARY, sizeof canary);

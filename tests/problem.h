@@ -17,6 +17,7 @@ typedef struct problem {
 
 /* mode: 1 no pooling, 2 no activation, 4 a flipped filter, added. All data is zero. */
 problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode);
+problem problem_of(const convpool_layer_spec *spec);
 void problem_free(problem *p);
 void problem_fill(problem *p, uint64_t *state); /* with random_uniform() */
 
@@ -41,6 +42,9 @@ const char *describe(const convpool_layer_spec *spec);
 
 /* Whether two numbers are the same: any NaN for any NaN, and any zero for any zero where its sign does not count. */
 bool equal(float a, float b, bool sign_of_zero);
+
+/* Whether the kernel that the spec names, which is supported, can compute such a layer. `direct` can compute any. */
+bool kernel_can(const convpool_layer_spec *spec);
 
 /* The same of two results of a layer: signs of zeros count after ReLU. */
 bool same(const convpool_layer_spec *spec, float a, float b);

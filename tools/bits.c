@@ -71,14 +71,15 @@ bool kernel_bits(const char *kernel, uint64_t *hash) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (unsigned mode = 0; mode < 8; mode++)
             for (int kind = 0; kind < KINDS; kind++) {
-                convpool_layer_spec spec = {shapes[i][0],
-                                            shapes[i][1],
-                                            shapes[i][2],
-                                            shapes[i][3],
-                                            mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
-                                            mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
-                                            mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
-                                            kernel};
+                convpool_layer_spec spec = {.in_channels = shapes[i][0],
+                                            .in_height = shapes[i][1],
+                                            .in_width = shapes[i][2],
+                                            .out_channels = shapes[i][3],
+                                            .filter = mode & 4 ? CONVPOOL_CONVOLUTION : CONVPOOL_CROSS_CORRELATION,
+                                            .pool = mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+                                            .activation =
+                                                mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
+                                            .kernel = kernel};
                 done = done && hash_layer(&spec, kind, &state, hash);
             }
     return done;

@@ -166,7 +166,7 @@ static pixel_direct_block_function *const pixel_direct_blocks[pixel_direct_rows]
 static void pixel_direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     float *planes = packed_align(job->scratch);
-    const float *bias = job->packed, *weights = bias + packed_bias(s, pixel_direct_packed);
+    const float *bias = job->packed, *weights = bias + packed_weights(s, pixel_direct_packed);
     size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
     size_t most = pixel_direct_tile_pixels(s);
     for (; first < end; first += most) {
@@ -178,7 +178,7 @@ static void pixel_direct_run(const convpool_job *job) {
             .count = packed_min(most, end - first),
             .out_plane = s->out_height * s->out_width,
             .pool = s->pool,
-            .relu = s->relu,
+            .relu = finish_is_relu(s),
         };
         pixels_planes to = {first, t.count, planes, most, pixels_positions(s->pool) * most};
         if (s->pool)

@@ -157,7 +157,7 @@ static void windows_run(const convpool_shape *s, const winograd_plan *p, windows
     a.position = p->v_position;
     a.plane = s->out_height * s->out_width;
     a.copied = p->copies > 1;
-    a.relu = s->relu;
+    a.relu = finish_is_relu(s);
     a.blocks = s->out_channels / p->rows;
     windows_functions[p->rows - 1](&a);
     size_t done = a.blocks * p->rows, rest = s->out_channels - done;

@@ -67,6 +67,16 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 VEC_INLINE vec vec_sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+VEC_INLINE vec vec_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+VEC_INLINE vec vec_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+VEC_INLINE vec vec_where_negative(vec y, vec a, vec b) {
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(y, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+VEC_INLINE vec vec_nan_of(vec x, vec y) { return _mm256_or_ps(y, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
+VEC_INLINE vec vec_power_of_2(vec m) {
+    __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(m), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3f800000)));
+}
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 
 VEC_INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }

@@ -46,6 +46,16 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) { _mm512_mask_storeu_p
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 VEC_INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+VEC_INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+VEC_INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
+VEC_INLINE vec vec_where_negative(vec y, vec a, vec b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
+}
+VEC_INLINE vec vec_nan_of(vec x, vec y) { return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x); }
+VEC_INLINE vec vec_power_of_2(vec m) {
+    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(m), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_set1_epi32(0x3f800000)));
+}
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
 VEC_INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }

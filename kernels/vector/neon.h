@@ -70,6 +70,14 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 VEC_INLINE vec vec_sub(vec a, vec b) { return vsubq_f32(a, b); }
+VEC_INLINE vec vec_mul(vec a, vec b) { return vmulq_f32(a, b); }
+VEC_INLINE vec vec_div(vec a, vec b) { return vdivq_f32(a, b); }
+VEC_INLINE vec vec_where_negative(vec y, vec a, vec b) { return vbslq_f32(vcltq_f32(y, vdupq_n_f32(0)), a, b); }
+VEC_INLINE vec vec_nan_of(vec x, vec y) { return vbslq_f32(vceqq_f32(x, x), y, x); }
+VEC_INLINE vec vec_power_of_2(vec m) {
+    int32x4_t exponent = vshlq_n_s32(vreinterpretq_s32_f32(m), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(exponent, vdupq_n_s32(0x3f800000)));
+}
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
 
 VEC_INLINE vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }

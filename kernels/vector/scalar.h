@@ -49,6 +49,17 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return a + b; }
 VEC_INLINE vec vec_sub(vec a, vec b) { return a - b; }
+VEC_INLINE vec vec_mul(vec a, vec b) { return a * b; }
+VEC_INLINE vec vec_div(vec a, vec b) { return a / b; }
+VEC_INLINE vec vec_where_negative(vec y, vec a, vec b) { return y < 0 ? a : b; }
+VEC_INLINE vec vec_nan_of(vec x, vec y) { return x != x ? x : y; }
+VEC_INLINE vec vec_power_of_2(vec m) {
+    uint32_t bits;
+    memcpy(&bits, &m, sizeof bits);
+    bits = (bits << 23) + 0x3f800000;
+    memcpy(&m, &bits, sizeof m);
+    return m;
+}
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     c = c + a * b;
     VEC_KEEP(c);

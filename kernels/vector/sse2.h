@@ -66,6 +66,17 @@ VEC_INLINE void vec_store_part(float *p, vec a, size_t n) {
 
 VEC_INLINE vec vec_add(vec a, vec b) { return _mm_add_ps(a, b); }
 VEC_INLINE vec vec_sub(vec a, vec b) { return _mm_sub_ps(a, b); }
+VEC_INLINE vec vec_mul(vec a, vec b) { return _mm_mul_ps(a, b); }
+VEC_INLINE vec vec_div(vec a, vec b) { return _mm_div_ps(a, b); }
+VEC_INLINE vec vec_where_negative(vec y, vec a, vec b) {
+    vec negative = _mm_cmplt_ps(y, _mm_setzero_ps());
+    return _mm_or_ps(_mm_and_ps(negative, a), _mm_andnot_ps(negative, b));
+}
+VEC_INLINE vec vec_nan_of(vec x, vec y) { return _mm_or_ps(y, _mm_cmpunord_ps(x, x)); }
+VEC_INLINE vec vec_power_of_2(vec m) {
+    __m128i exponent = _mm_slli_epi32(_mm_castps_si128(m), 23);
+    return _mm_castsi128_ps(_mm_add_epi32(exponent, _mm_set1_epi32(0x3f800000)));
+}
 VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) {
     a = _mm_mul_ps(a, b);
 #ifdef __AVX__

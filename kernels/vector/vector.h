@@ -32,6 +32,11 @@
  *   vec_store_part(p, a, n)     p[0 .. n) = a; writes nothing more
  *   vec_add(a, b)               a + b
  *   vec_sub(a, b)               a - b
+ *   vec_mul(a, b)               a * b
+ *   vec_div(a, b)               a / b
+ *   vec_where_negative(y, a, b) a where y < 0, else b
+ *   vec_nan_of(x, y)            NaN where x is NaN, else y
+ *   vec_power_of_2(m)           2^n, for m = 1.5 * 2^23 + n and n from -126 to 127
  *   vec_mul_add(a, b, c)        a * b + c; with one rounding where the ISA has fused multiply-add, else two,
  *                               and computed here and now, as VEC_KEEP() says
  *   vec_max(a, b)               the larger; b where that is NaN, anything where a alone is

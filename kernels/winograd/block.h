@@ -81,7 +81,7 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
                                    .end = b->units,
                                    .to = a->pixels,
                                    .to_row = p->pixels * b->units * product_lanes,
-                                   .relu = s->relu});
+                                   .relu = finish_is_relu(s)});
             winograd_write(a, b, o, lanes);
         }
     }
@@ -163,7 +163,7 @@ static void winograd_run_pixels(const winograd_call *a, const winograd_block *b)
     const winograd_plan *p = &a->plan;
     size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
     winograd_output_function *outputs = winograd_outputs[true][p->tile - 2][s->pool];
-    winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = s->relu};
+    winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = finish_is_relu(s)};
     for (size_t o = 0, rows; o < s->out_channels; o += rows) {
         rows = packed_min(p->rows, s->out_channels - o);
         output.bias = a->bias + o;

@@ -188,7 +188,7 @@ static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p,
         size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
         for (size_t c = 0; c < s->channels; c++, at += step) {
             float filter[16];
-            convpool_winograd_filter(p->tile, weights + (o * s->channels + c) * 4, s->flip, filter);
+            convpool_winograd_filter(s, p->tile, weights, o, c, filter);
             for (size_t t = 0; t < p->positions; t++) {
                 size_t position = (p->fused ? t % 3 * 3 * s->channels + t / 3 : t * s->channels) * count;
                 for (size_t copy = 0; copy < p->copies; copy++)
@@ -216,7 +216,7 @@ static void winograd_pack(const convpool_shape *s, size_t tile, const float *wei
 }
 
 static double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
-    return packed_winograd_bound(s, direct_blocks, tile, packed, max_abs_input);
+    return packed_winograd_bound(s, direct_blocks(s), tile, packed, max_abs_input);
 }
 
 /* ---- Scratch ---- */

@@ -77,22 +77,25 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
     convpool_shape row = packed_unpooled(s);
-    float *gathered = packed_align(job->scratch), *sums = gathered + direct_gathered_floats(&row);
+    direct_call a = direct_begin(&row, packed, job->scratch);
+    size_t most = direct_slots_of_block(&row) / 2 * 2;
+    a.first_row = conv_row;
+    a.rows = source_rows(&row, job->input, conv_row, 1, packed_align(job->scratch));
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
         direct_block b;
-        count = packed_min(direct_slots_of_block(&row), 2 * s->out_width - column);
-        direct_make_block(&row, conv_row * row.out_width + column, count, &b);
-        direct_gather(&row, &b, job->input, gathered);
+        count = packed_min(most, 2 * s->out_width - column);
+        direct_make_block(&a, conv_row * row.out_width + column, count, &b);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-            lanes = direct_sum(&row, &b, gathered, packed, o, sums);
-            for (size_t lane = 0; lane < lanes && o + lane < s->out_channels; lane++)
-                for (size_t i = 0; i < count / 2; i++) {
-                    float *y =
-                        job->output + ((o + lane) * s->out_height + conv_row / 2) * s->out_width + column / 2 + i;
-                    vec left = vec_load_part(sums + 2 * i * lanes + lane, 1);
-                    vec right = vec_load_part(sums + (2 * i + 1) * lanes + lane, 1);
+            lanes = direct_sum(&a, &b, o);
+            finish_pixels p =
+                finish_to(s, job->output, conv_row / 2 * s->out_width + column / 2, count / 2, o, lanes);
+            for (size_t lane = 0; lane < p.channels; lane++)
+                for (size_t i = 0; i < p.count; i++) {
+                    float *y = p.to + lane * p.plane + i * p.pixel;
+                    vec left = vec_load_part(a.sums + 2 * i * lanes + lane, 1);
+                    vec right = vec_load_part(a.sums + (2 * i + 1) * lanes + lane, 1);
                     vec bias = vec_load_part(packed + o + lane, 1), old = vec_load_part(y, 1);
-                    vec both = finish(vec_max4(left, left, right, right), bias, s->relu);
+                    vec both = finish(vec_max4(left, left, right, right), bias, finish_is_relu(s));
                     vec_store_part(y, vec_max4(old, old, both, both), 1);
                 }
         }

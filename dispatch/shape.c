@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* A spec, checked, and what follows from it. */
+#include "dispatch.h"
+
+#include <stdint.h>
+
+/* Sums and products that stay at SIZE_MAX once they overflow; no factor is 0. */
+static size_t plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
+static size_t times(size_t a, size_t b) { return a > SIZE_MAX / b ? SIZE_MAX : a * b; }
+
+bool convpool_fits(size_t bytes) { return bytes <= PTRDIFF_MAX; }
+
+size_t convpool_tensor_bytes(size_t a, size_t b, size_t c) { return times(times(times(a, b), c), sizeof(float)); }
+
+static bool arguments_valid(const convpool_layer_spec *spec) {
+    /* As unsigned: an enum read from a wrong spec may hold anything, and its type may have a sign or none. */
+    return (unsigned)spec->filter <= CONVPOOL_CONVOLUTION && (unsigned)spec->pool <= CONVPOOL_POOL_MAX_2X2_CEIL &&
+           (unsigned)spec->activation <= CONVPOOL_ACTIVATION_ELU &&
+           (unsigned)spec->weights_layout <= CONVPOOL_WEIGHTS_OHWI &&
+           (unsigned)spec->input_layout <= CONVPOOL_IMAGE_HWC && (unsigned)spec->output_layout <= CONVPOOL_IMAGE_HWC &&
+           (spec->activation != CONVPOOL_ACTIVATION_PRELU || spec->slopes != NULL);
+}
+
+static void set_weights_layout(convpool_weights_layout layout, convpool_shape *s) {
+    size_t filter = s->filter_height * s->filter_width;
+    s->weight_c = layout == CONVPOOL_WEIGHTS_OIHW ? filter : layout == CONVPOOL_WEIGHTS_HWIO ? s->out_channels : 1;
+    s->weight_v = layout == CONVPOOL_WEIGHTS_OIHW   ? 1
+                  : layout == CONVPOOL_WEIGHTS_HWIO ? s->channels * s->out_channels
+                                                    : s->channels;
+    s->weight_u = s->weight_v * s->filter_width;
+    s->weight_o = layout == CONVPOOL_WEIGHTS_HWIO ? 1 : s->depth;
+}
+
+/* Whether all that a kernel may add up fits: the tensors, the padded input, and what a layer needs at most. The bounds
+ * are convpool.h's; their terms are no larger than `coarse`, so they do not overflow where that fits. */
+static bool sizes_fit(const convpool_shape *s) {
+    size_t c = s->channels, o = s->out_channels, h = s->padded_height, w = s->padded_width;
+    size_t weights = times(times(c, s->filter_height), s->filter_width);
+    size_t coarse = plus(times(plus(weights, 512), times(plus(o, 64), 128)), times(times(plus(c, 16), h), times(w, 64)));
+    coarse = plus(coarse, times(plus(weights, 512), 8192));
+    return convpool_fits(coarse) && convpool_fits(convpool_tensor_bytes(o, s->conv_height, s->conv_width)) &&
+           convpool_fits(CONVPOOL_LAYER_MEMORY_MAX_FILTER(c, o, s->filter_height, s->filter_width)) &&
+           convpool_fits(CONVPOOL_LAYER_SCRATCH_MAX_FILTER(c, h, w, o, s->filter_height, s->filter_width));
+}
+
+convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_shape *shape) {
+    if (!arguments_valid(spec)) return CONVPOOL_INVALID_ARGUMENT;
+    convpool_shape s = {
+        .channels = spec->in_channels,
+        .height = spec->in_height,
+        .width = spec->in_width,
+        .pad_top = spec->pad_top,
+        .pad_left = spec->pad_left,
+        .padded_height = plus(plus(spec->in_height, spec->pad_top), spec->pad_bottom),
+        .padded_width = plus(plus(spec->in_width, spec->pad_left), spec->pad_right),
+        .filter_height = spec->filter_height ? spec->filter_height : 2,
+        .filter_width = spec->filter_width ? spec->filter_width : 2,
+        .stride_height = spec->stride_height ? spec->stride_height : 1,
+        .stride_width = spec->stride_width ? spec->stride_width : 1,
+        .out_channels = spec->out_channels,
+        .pool = spec->pool != CONVPOOL_POOL_NONE,
+        .flip = spec->filter == CONVPOOL_CONVOLUTION,
+        .input_hwc = spec->input_layout == CONVPOOL_IMAGE_HWC,
+        .output_hwc = spec->output_layout == CONVPOOL_IMAGE_HWC,
+        .activation = spec->activation,
+        .parameter = spec->activation_parameter,
+        .slopes = spec->slopes,
+    };
+    if (s.channels == 0 || s.out_channels == 0 || s.height == 0 || s.width == 0 ||
+        s.filter_height > s.padded_height || s.filter_width > s.padded_width)
+        return CONVPOOL_INVALID_SHAPE;
+    if (!convpool_fits(convpool_tensor_bytes(s.stride_height, s.padded_width, s.channels)) ||
+        !convpool_fits(convpool_tensor_bytes(s.stride_width, s.channels, 1)))
+        return CONVPOOL_INVALID_SHAPE;
+    s.conv_height = (s.padded_height - s.filter_height) / s.stride_height + 1;
+    s.conv_width = (s.padded_width - s.filter_width) / s.stride_width + 1;
+    size_t up = spec->pool == CONVPOOL_POOL_MAX_2X2_CEIL;
+    s.out_height = s.pool ? s.conv_height / 2 + (up & s.conv_height) : s.conv_height;
+    s.out_width = s.pool ? s.conv_width / 2 + (up & s.conv_width) : s.conv_width;
+    if (s.out_height == 0 || s.out_width == 0 || !sizes_fit(&s)) return CONVPOOL_INVALID_SHAPE;
+    s.depth = s.channels * s.filter_height * s.filter_width;
+    set_weights_layout(spec->weights_layout, &s);
+    *shape = s;
+    return CONVPOOL_OK;
+}
