@@ -10,6 +10,7 @@
 convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_shape *shape);
 size_t convpool_tensor_bytes(size_t a, size_t b, size_t c); /* of so many floats; SIZE_MAX where that overflows */
 bool convpool_fits(size_t bytes);                           /* whether there may be an object of this size */
+bool convpool_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
 /* choose.c: the kernels of this build, best ISA first, ended by NULL. */
 extern const convpool_isa *const convpool_isas[];

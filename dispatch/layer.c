@@ -14,11 +14,6 @@ struct convpool_layer {
     void *allocation; /* to be freed; NULL where the memory is the caller's */
 };
 
-static bool overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
-    uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
-    return first < second ? second - first < a_bytes : first - second < b_bytes;
-}
-
 /* Checks the spec from its enums on and chooses its kernel. */
 static convpool_status prepare(const convpool_layer_spec *spec, convpool_shape *shape, convpool_choice *choice) {
     convpool_status status = convpool_make_shape(spec, shape);
@@ -91,9 +86,9 @@ convpool_status convpool_layer_create_in(const convpool_layer_spec *spec, const 
     size_t needed = memory_size(&shape, choice.kernel);
     if (memory_bytes < needed) return CONVPOOL_OUT_OF_MEMORY;
     size_t of_channels = convpool_tensor_bytes(shape.out_channels, 1, 1);
-    if (overlap(memory, needed, weights, convpool_tensor_bytes(shape.out_channels, shape.depth, 1)) ||
-        (bias != NULL && overlap(memory, needed, bias, of_channels)) ||
-        (shape.activation == CONVPOOL_ACTIVATION_PRELU && overlap(memory, needed, shape.slopes, of_channels)))
+    if (convpool_overlap(memory, needed, weights, convpool_tensor_bytes(shape.out_channels, shape.depth, 1)) ||
+        (bias != NULL && convpool_overlap(memory, needed, bias, of_channels)) ||
+        (shape.activation == CONVPOOL_ACTIVATION_PRELU && convpool_overlap(memory, needed, shape.slopes, of_channels)))
         return CONVPOOL_INVALID_ARGUMENT;
     *layer = place(&shape, choice.kernel, weights, bias, memory, NULL);
     return CONVPOOL_OK;
@@ -139,36 +134,9 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
     if (first_row > s->out_height || row_count > s->out_height - first_row) return CONVPOOL_INVALID_ARGUMENT;
     size_t input_bytes = convpool_tensor_bytes(s->channels, s->height, s->width);
     size_t output_bytes = convpool_tensor_bytes(s->out_channels, s->out_height, s->out_width);
-    if (overlap(input, input_bytes, output, output_bytes) || overlap(input, input_bytes, scratch, scratch_bytes) ||
-        overlap(output, output_bytes, scratch, scratch_bytes))
+    if (convpool_overlap(input, input_bytes, output, output_bytes) || convpool_overlap(input, input_bytes, scratch, scratch_bytes) ||
+        convpool_overlap(output, output_bytes, scratch, scratch_bytes))
         return CONVPOOL_INVALID_ARGUMENT;
     layer->kernel->run(&(convpool_job){s, layer->packed, input, output, scratch, first_row, row_count});
-    return CONVPOOL_OK;
-}
-
-convpool_status convpool_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
-    if (input == NULL || output == NULL) return CONVPOOL_INVALID_ARGUMENT;
-    if (channels == 0 || height < 2 || width < 2) return CONVPOOL_INVALID_SHAPE;
-    size_t input_bytes = convpool_tensor_bytes(channels, height, width);
-    if (!convpool_fits(input_bytes)) return CONVPOOL_INVALID_SHAPE;
-    convpool_choice choice;
-    convpool_status status = convpool_resolve(NULL, NULL, &choice);
-    if (status != CONVPOOL_OK) return status;
-    if (overlap(input, input_bytes, output, convpool_tensor_bytes(channels, height / 2, width / 2)))
-        return CONVPOOL_INVALID_ARGUMENT;
-    choice.isa->max_pool_2x2(input, channels, height, width, output);
-    return CONVPOOL_OK;
-}
-
-convpool_status convpool_relu(const float *input, size_t count, float *output) {
-    if (count == 0) return CONVPOOL_OK;
-    if (input == NULL || output == NULL) return CONVPOOL_INVALID_ARGUMENT;
-    size_t bytes = convpool_tensor_bytes(count, 1, 1);
-    if (!convpool_fits(bytes)) return CONVPOOL_INVALID_SHAPE;
-    convpool_choice choice;
-    convpool_status status = convpool_resolve(NULL, NULL, &choice);
-    if (status != CONVPOOL_OK) return status;
-    if (input != output && overlap(input, bytes, output, bytes)) return CONVPOOL_INVALID_ARGUMENT;
-    choice.isa->relu(input, count, output);
     return CONVPOOL_OK;
 }

@@ -12,6 +12,11 @@ bool convpool_fits(size_t bytes) { return bytes <= PTRDIFF_MAX; }
 
 size_t convpool_tensor_bytes(size_t a, size_t b, size_t c) { return times(times(times(a, b), c), sizeof(float)); }
 
+bool convpool_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
+    return first < second ? second - first < a_bytes : first - second < b_bytes;
+}
+
 static bool arguments_valid(const convpool_layer_spec *spec) {
     /* As unsigned: an enum read from a wrong spec may hold anything, and its type may have a sign or none. */
     return (unsigned)spec->filter <= CONVPOOL_CONVOLUTION && (unsigned)spec->pool <= CONVPOOL_POOL_MAX_2X2_CEIL &&
@@ -31,14 +36,17 @@ static void set_weights_layout(convpool_weights_layout layout, convpool_shape *s
     s->weight_o = layout == CONVPOOL_WEIGHTS_HWIO ? 1 : s->depth;
 }
 
-/* Whether all that a kernel may add up fits: the tensors, the padded input, and what a layer needs at most. The bounds
- * are convpool.h's; their terms are no larger than `coarse`, so they do not overflow where that fits. */
+/* Whether the tensors fit, the padded input, the step from one window to the next, and what a layer needs at most: no
+ * kernel's own sizes can then overflow. The bounds are convpool.h's. What they add to the padded input's size is below
+ * `coarse`, so they do not overflow where that fits. */
 static bool sizes_fit(const convpool_shape *s) {
     size_t c = s->channels, o = s->out_channels, h = s->padded_height, w = s->padded_width;
     size_t weights = times(times(c, s->filter_height), s->filter_width);
-    size_t coarse = plus(times(plus(weights, 512), times(plus(o, 64), 128)), times(times(plus(c, 16), h), times(w, 64)));
-    coarse = plus(coarse, times(plus(weights, 512), 8192));
-    return convpool_fits(coarse) && convpool_fits(convpool_tensor_bytes(o, s->conv_height, s->conv_width)) &&
+    size_t coarse = plus(times(times(plus(weights, 1), plus(o, 16)), 80), times(plus(weights, 512), 4608));
+    return convpool_fits(coarse) && convpool_fits(convpool_tensor_bytes(c, h, w)) &&
+           convpool_fits(convpool_tensor_bytes(o, s->conv_height, s->conv_width)) &&
+           convpool_fits(convpool_tensor_bytes(s->stride_height, w, c)) &&
+           convpool_fits(convpool_tensor_bytes(s->stride_width, c, 1)) &&
            convpool_fits(CONVPOOL_LAYER_MEMORY_MAX_FILTER(c, o, s->filter_height, s->filter_width)) &&
            convpool_fits(CONVPOOL_LAYER_SCRATCH_MAX_FILTER(c, h, w, o, s->filter_height, s->filter_width));
 }
@@ -68,9 +76,6 @@ convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_sh
     };
     if (s.channels == 0 || s.out_channels == 0 || s.height == 0 || s.width == 0 ||
         s.filter_height > s.padded_height || s.filter_width > s.padded_width)
-        return CONVPOOL_INVALID_SHAPE;
-    if (!convpool_fits(convpool_tensor_bytes(s.stride_height, s.padded_width, s.channels)) ||
-        !convpool_fits(convpool_tensor_bytes(s.stride_width, s.channels, 1)))
         return CONVPOOL_INVALID_SHAPE;
     s.conv_height = (s.padded_height - s.filter_height) / s.stride_height + 1;
     s.conv_width = (s.padded_width - s.filter_width) / s.stride_width + 1;

@@ -280,6 +280,20 @@ CONVPOOL_API convpool_status convpool_max_pool_2x2(const float *input, size_t ch
  * convpool_max_pool_2x2(). */
 CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, float *output);
 
+/* The average of each channel: input [channels][height][width], output [channels]. Runs on the ISA that
+ * convpool_max_pool_2x2() would. It is the same on each: pixels are numbered row by row, and sixteen sums take every
+ * sixteenth of them, sum i from pixel i on, in order; then sums k and k + 8 are added, k + 4, k + 2, k + 1; then the
+ * whole is divided by the number of pixels. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or any overlap),
+ * CONVPOOL_INVALID_SHAPE (a zero extent, a size that overflows), or a kernel status as convpool_max_pool_2x2(). */
+CONVPOOL_API convpool_status convpool_global_average(const float *input, size_t channels, size_t height, size_t width,
+                                                     float *output);
+
+/* Softmax: output[i] = exp(input[i]) / sum over k of exp(input[k]), for i < count. Each is from 0 to 1 and within 4 u and
+ * 2^-149 of the exact one, for any finite input. Where an input is NaN or the largest is infinite, all are NaN. output
+ * may equal input, but not overlap it otherwise. A count of 0 is fine, even with NULL. Returns what convpool_relu()
+ * does. */
+CONVPOOL_API convpool_status convpool_softmax(const float *input, size_t count, float *output);
+
 /* One kernel of this build. The strings are static. */
 typedef struct convpool_kernel_info {
     const char *name;      /* "avx2-winograd32" */

@@ -11,13 +11,14 @@
 
 #include "packed.h"
 
-/* t, which is from -105 to 0, as n ln 2 and the rest: p, and 1.5 * 2^23 + n. */
-VEC_INLINE vec activate_reduce(vec t, vec *n) {
+/* t, which is from -120 to 0, as n ln 2 and the rest: p, and 1.5 * 2^23 + n. What t lacks of a sum is `more`. */
+VEC_INLINE vec activate_reduce(vec t, vec more, vec *n) {
     static const float per_ln_2 = 0x1.715476p0f, ln_2 = 0x1.63p-1f, ln_2_rest = -0x1.bd0106p-13f, middle = 0x1.8p23f;
     static const float taylor[] = {1 / 5040.0f, 1 / 720.0f, 1 / 120.0f, 1 / 24.0f, 1 / 6.0f, 0.5f};
     *n = vec_add(vec_mul(t, vec_splat(&per_ln_2)), vec_splat(&middle));
     vec whole = vec_sub(*n, vec_splat(&middle));
     vec r = vec_sub(vec_sub(t, vec_mul(whole, vec_splat(&ln_2))), vec_mul(whole, vec_splat(&ln_2_rest)));
+    r = vec_add(r, more);
     vec q = vec_splat(taylor);
     VEC_UNROLL
     for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++)
@@ -28,17 +29,21 @@ VEC_INLINE vec activate_reduce(vec t, vec *n) {
 /* exp(t) - 1 for t <= 0; anything where t is NaN. Below -30 it is -1. */
 VEC_INLINE vec activate_expm1(vec t) {
     static const float least = -30, one = 1;
-    vec n, p = activate_reduce(vec_max(t, vec_splat(&least)), &n), power = vec_power_of_2(n);
+    vec n, p = activate_reduce(vec_max(t, vec_splat(&least)), vec_zero(), &n), power = vec_power_of_2(n);
     return vec_add(vec_mul(power, p), vec_sub(power, vec_splat(&one)));
 }
 
-VEC_INLINE vec activate_sigmoid(vec y) {
-    static const float least = -105, one = 1, low = 0x1.8p23f - 100, middle = 0x1.8p23f;
-    vec t = vec_where_negative(y, y, vec_sub(vec_zero(), y)), n, p;
-    p = activate_reduce(vec_max(t, vec_splat(&least)), &n);
-    /* In two steps, for the power alone may be denormal. */
+/* exp(t + more) for t from -120 to 0: in two steps, for the power alone may be denormal. */
+VEC_INLINE vec activate_exp(vec t, vec more) {
+    static const float one = 1, low = 0x1.8p23f - 100, middle = 0x1.8p23f;
+    vec n, p = activate_reduce(t, more, &n);
     vec first = vec_max(n, vec_splat(&low)), second = vec_sub(n, vec_sub(first, vec_splat(&middle)));
-    vec e = vec_mul(vec_mul(vec_add(p, vec_splat(&one)), vec_power_of_2(first)), vec_power_of_2(second));
+    return vec_mul(vec_mul(vec_add(p, vec_splat(&one)), vec_power_of_2(first)), vec_power_of_2(second));
+}
+
+VEC_INLINE vec activate_sigmoid(vec y) {
+    static const float least = -105, one = 1;
+    vec t = vec_where_negative(y, y, vec_sub(vec_zero(), y)), e = activate_exp(vec_max(t, vec_splat(&least)), vec_zero());
     return vec_nan_of(y, vec_div(vec_where_negative(y, e, vec_splat(&one)), vec_add(e, vec_splat(&one))));
 }
 

@@ -16,6 +16,8 @@
         .kernel_count = sizeof kernels / sizeof *kernels, \
         .max_pool_2x2 = max_pool_2x2, \
         .relu = relu, \
+        .global_average = global_average, \
+        .softmax = softmax, \
     };
 
 #endif

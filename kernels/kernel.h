@@ -120,6 +120,8 @@ typedef struct convpool_isa {
     size_t kernel_count;
     void (*max_pool_2x2)(const float *input, size_t channels, size_t height, size_t width, float *output);
     void (*relu)(const float *input, size_t count, float *output);
+    void (*global_average)(const float *input, size_t channels, size_t pixels, float *output);
+    void (*softmax)(const float *input, size_t count, float *output); /* at least one */
 } convpool_isa;
 
 #endif

@@ -52,6 +52,7 @@
     X(numbers, every_split_gives_the_same_bits) \
     X(numbers, stages_pool) \
     X(numbers, stages_relu) \
+    X(numbers, stages_average_and_softmax) \
     X(layers, every_combination) \
     X(layers, small_integers_are_exact) \
     X(layers, special_values) \

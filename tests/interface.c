@@ -222,11 +222,54 @@ typedef struct refusal {
     convpool_status status;
 } refusal;
 
+#define REFUSED(spec_, status_) rows[n++] = (refusal){spec_, CONVPOOL_##status_}
+
+/* Of filters, strides and padding. */
+static size_t filter_refusals(refusal *rows, size_t n) {
+    convpool_layer_spec spec = seed;
+    spec.activation = CONVPOOL_ACTIVATION_PRELU; /* without slopes */
+    REFUSED(spec, INVALID_ARGUMENT);
+    spec = seed, spec.filter_height = 26; /* larger than the image, */
+    REFUSED(spec, INVALID_SHAPE);
+    spec = seed, spec.filter_width = 28, spec.pad_left = 1, spec.pad_right = 1; /* with its padding */
+    REFUSED(spec, INVALID_SHAPE);
+    spec = seed, spec.filter_height = 25; /* nothing to pool */
+    REFUSED(spec, INVALID_SHAPE);
+    spec = seed, spec.stride_width = 24;
+    REFUSED(spec, INVALID_SHAPE);
+    const size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 4 + 1};
+    for (size_t i = 0; i < sizeof huge / sizeof *huge; i++) {
+        size_t h = huge[i];
+        spec = seed, spec.pad_top = h;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = seed, spec.pad_left = h, spec.pad_right = h;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = seed, spec.pad_bottom = h, spec.filter_height = h;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = seed, spec.filter_width = h;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = seed, spec.stride_height = h, spec.pool = CONVPOOL_POOL_NONE;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = seed, spec.stride_width = h, spec.pool = CONVPOOL_POOL_MAX_2X2_CEIL;
+        REFUSED(spec, INVALID_SHAPE);
+        spec = shaped(1, 1, 1, 1, CONVPOOL_POOL_NONE), spec.pad_bottom = h / 64, spec.pad_right = h / 64;
+        REFUSED(spec, INVALID_SHAPE);
+    }
+    convpool_kernel_info info;
+    for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
+        if (!info.supported || strcmp(info.algorithm, "direct") == 0) continue;
+        spec = seed, spec.kernel = info.name, spec.filter_height = 5; /* a shape that it cannot compute */
+        REFUSED(spec, KERNEL_UNSUPPORTED);
+        spec = seed, spec.kernel = info.name, spec.stride_width = 2;
+        REFUSED(spec, KERNEL_UNSUPPORTED);
+    }
+    return n;
+}
+
 static size_t refusals(refusal *rows) {
     const convpool_pool MAX = CONVPOOL_POOL_MAX_2X2, NONE = CONVPOOL_POOL_NONE;
     const size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 4 + 1, (size_t)1 << (sizeof(size_t) * 4)};
     size_t n = 0;
-#define REFUSED(spec_, status_) rows[n++] = (refusal){spec_, CONVPOOL_##status_}
     REFUSED(shaped(0, 25, 25, 32, MAX), INVALID_SHAPE);
     REFUSED(shaped(16, 0, 25, 32, MAX), INVALID_SHAPE);
     REFUSED(shaped(16, 25, 0, 32, MAX), INVALID_SHAPE);
@@ -247,18 +290,29 @@ static size_t refusals(refusal *rows) {
     REFUSED(shaped(SIZE_MAX / 4, 3, 3, 1, MAX), INVALID_SHAPE);
     REFUSED(shaped(SIZE_MAX / 36 + 1, 3, 3, 1, MAX), INVALID_SHAPE);
     REFUSED(shaped(1, 3, 3, SIZE_MAX / 16 + 1, MAX), INVALID_SHAPE);
-    for (int bad = -1; bad <= 2; bad += 3) {
+    for (int high = 0; high < 2; high++) { /* below an enum, and above it */
         convpool_layer_spec spec = seed;
-        spec.filter = (convpool_filter)bad;
+        spec.filter = (convpool_filter)(high ? 2 : -1);
         REFUSED(spec, INVALID_ARGUMENT);
         spec = seed;
-        spec.pool = (convpool_pool)bad;
+        spec.pool = (convpool_pool)(high ? 3 : -1);
         REFUSED(spec, INVALID_ARGUMENT);
         spec = seed;
-        spec.activation = (convpool_activation)bad;
+        spec.activation = (convpool_activation)(high ? 8 : -1);
         spec.in_channels = 0; /* the enum is looked at first */
         REFUSED(spec, INVALID_ARGUMENT);
+        spec = seed;
+        spec.weights_layout = (convpool_weights_layout)(high ? 3 : -1);
+        REFUSED(spec, INVALID_ARGUMENT);
+        spec = seed;
+        spec.input_layout = (convpool_image_layout)(high ? 2 : -1);
+        REFUSED(spec, INVALID_ARGUMENT);
+        spec = seed;
+        spec.output_layout = (convpool_image_layout)(high ? 2 : -1);
+        spec.kernel = "none"; /* and before the kernel */
+        REFUSED(spec, INVALID_ARGUMENT);
     }
+    n = filter_refusals(rows, n);
     const char *const names[] = {"avx3", "AVX2", "direct-avx2", " ", "scalar-"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         convpool_layer_spec spec = seed;
@@ -276,7 +330,7 @@ static size_t refusals(refusal *rows) {
         }
     return n;
 }
-enum { MOST_REFUSALS = 128 };
+enum { MOST_REFUSALS = 192 };
 
 void check_interface_errors_of_create(void) {
     static refusal rows[MOST_REFUSALS];
@@ -427,6 +481,25 @@ void check_interface_errors_of_the_stages(void) {
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_max_pool_2x2(x, 1, 4, 4, x));
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_max_pool_2x2(x, 1, 4, 4, x + 15));
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_max_pool_2x2(x + 3, 1, 4, 4, x));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(NULL, 1, 4, 4, y));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(x, 1, 4, 4, NULL));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(NULL, 0, 4, 4, y)); /* pointers first */
+    REFUSE_STAGE(INVALID_SHAPE, convpool_global_average(x, 0, 4, 4, y));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_global_average(x, 1, 0, 4, y));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_global_average(x, 1, 4, 0, x));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_global_average(x, SIZE_MAX, 4, 4, y));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_global_average(x, 1, SIZE_MAX / 2, 2, y));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(x, 4, 2, 2, x));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(x, 4, 2, 2, x + 15));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_global_average(x + 3, 4, 2, 2, x));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_softmax(NULL, 1, y));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_softmax(x, 1, NULL));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_softmax(x, SIZE_MAX, y));
+    REFUSE_STAGE(INVALID_SHAPE, convpool_softmax(x, SIZE_MAX / 4 + 1, x));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_softmax(x, 8, x + 1));
+    REFUSE_STAGE(INVALID_ARGUMENT, convpool_softmax(x + 7, 8, x));
+    REFUSE_STAGE(OK, convpool_softmax(x, 0, y));
+    REFUSE_STAGE(OK, convpool_softmax(NULL, 0, NULL));
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_relu(NULL, 1, y));
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_relu(x, 1, NULL));
     REFUSE_STAGE(INVALID_SHAPE, convpool_relu(x, SIZE_MAX, y));
@@ -435,6 +508,10 @@ void check_interface_errors_of_the_stages(void) {
     REFUSE_STAGE(INVALID_ARGUMENT, convpool_relu(x + 7, 8, x));
     REFUSE_STAGE(OK, convpool_relu(x, 0, y));
     REFUSE_STAGE(OK, convpool_relu(NULL, 0, NULL));
+    CHECK(convpool_global_average(x, 4, 2, 2, x + 16) == CONVPOOL_OK, "%s", "that touch");
+    CHECK(convpool_global_average(x + 4, 4, 2, 2, x) == CONVPOOL_OK, "%s", "that touch");
+    CHECK(convpool_softmax(x, 8, x + 8) == CONVPOOL_OK, "%s", "that touch");
+    CHECK(convpool_softmax(x, 8, x) == CONVPOOL_OK, "%s", "in place");
     CHECK(convpool_relu(x, 8, x + 8) == CONVPOOL_OK, "%s", "that touch");
     CHECK(convpool_relu(x, 8, x) == CONVPOOL_OK, "%s", "in place");
     CHECK(convpool_max_pool_2x2(x, 1, 4, 4, x + 16) == CONVPOOL_OK, "%s", "that touch");

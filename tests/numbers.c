@@ -496,6 +496,99 @@ void check_numbers_stages_pool(void) {
     }
 }
 
+/* As convpool.h says how it is added. */
+static float reference_average(const float *values, size_t count) {
+    float sums[16] = {0};
+    for (size_t i = 0; i < count; i++)
+        sums[i % 16] += values[i];
+    for (size_t half = 8; half > 0; half /= 2)
+        for (size_t k = 0; k < half; k++)
+            sums[k] += sums[k + half];
+    return sums[0] / (float)count;
+}
+
+/* The average and the softmax of numbers in guarded memory, on every ISA that runs here. */
+static void check_average(const float *values, size_t channels, size_t height, size_t width) {
+    size_t in = channels * height * width, pixels = height * width;
+    float *expected = allocate(channels, sizeof *expected);
+    forget_exceptions();
+    for (size_t c = 0; c < channels; c++)
+        expected[c] = reference_average(values + c * pixels, pixels);
+    unsigned earned = earned_by(values, in) | exceptions_raised();
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
+        if ((*isa)->needs & ~convpool_cpu_features()) continue;
+        float *input = put(INPUT, values, in * sizeof(float), AT_END, 0);
+        float *output = put(OUTPUT, NULL, channels * sizeof(float), AT_END, 0);
+        forget_exceptions();
+        (*isa)->global_average(input, channels, pixels, output);
+        CHECK((exceptions_raised() & ~earned) == 0, "%s average raises %s", (*isa)->name,
+              exception_names(exceptions_raised()));
+        CHECK(vector_state_is_clean() && piece_intact(INPUT) && piece_intact(OUTPUT), "%s average", (*isa)->name);
+        for (size_t c = 0; c < channels; c++)
+            CHECK(equal(output[c], expected[c], false), "%s average of %zux%zu: %a, not %a", (*isa)->name, height,
+                  width, (double)output[c], (double)expected[c]);
+    }
+    free(expected);
+}
+
+static void check_softmax(const float *values, size_t count) {
+    double largest = -INFINITY, sum = 0;
+    bool special = false;
+    float *first = NULL;
+    for (size_t i = 0; i < count; i++) {
+        special |= isnan(values[i]) || values[i] == INFINITY;
+        largest = fmax(largest, (double)values[i]);
+    }
+    special |= isinf(largest);
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)values[i] - largest);
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+        for (int in_place = 0; in_place < 2; in_place++) {
+            if ((*isa)->needs & ~convpool_cpu_features()) continue;
+            float *input = put(INPUT, values, count * sizeof(float), AT_END, 0);
+            float *output = in_place ? input : put(OUTPUT, NULL, count * sizeof(float), AT_END, 0);
+            forget_exceptions();
+            (*isa)->softmax(input, count, output);
+            CHECK((exceptions_raised() & ~earned_by(values, count)) == 0, "%s softmax raises %s", (*isa)->name,
+                  exception_names(exceptions_raised()));
+            CHECK(vector_state_is_clean() && piece_intact(INPUT) && (in_place || piece_intact(OUTPUT)), "%s softmax",
+                  (*isa)->name);
+            for (size_t i = 0; i < count; i++) {
+                double exact = exp((double)values[i] - largest) / sum;
+                CHECK(special ? isnan(output[i])
+                              : output[i] >= 0 && output[i] <= 1 &&
+                                    fabs((double)output[i] - exact) <= 4 * 0x1p-24 * exact + 0x1p-149,
+                      "%s softmax of %zu: number %zu, %a, is %a, not %a", (*isa)->name, count, i, (double)values[i],
+                      (double)output[i], exact);
+                CHECK(first == NULL || equal(output[i], first[i], false), "%s softmax of %zu: number %zu is %a, not %a",
+                      (*isa)->name, count, i, (double)output[i], (double)first[i]);
+            }
+            if (first == NULL) first = memcpy(allocate(count, sizeof *first), output, count * sizeof *first);
+        }
+    free(first);
+}
+
+void check_numbers_stages_average_and_softmax(void) {
+    static const float specials[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 0, -0.0f, 0x1p-149f};
+    uint64_t state = test_seed();
+    float *values = allocate(3000, sizeof *values);
+    for (size_t count = 1; count <= 3000; count += count < 100 ? 1 : 967)
+        for (int kind = 0; kind < 6; kind++) {
+            for (size_t i = 0; i < count; i++)
+                values[i] = kind == 0   ? random_uniform(&state)
+                            : kind == 1 ? random_uniform(&state) * 60
+                            : kind == 2 ? random_wide(&state, -149, 127)
+                            : kind == 3 ? random_wide(&state, 2, 9)
+                                        : random_uniform(&state) * 10;
+            if (kind >= 4) values[random_below(&state, count)] = specials[random_below(&state, 8)];
+            if (kind == 5) values[random_below(&state, count)] = specials[random_below(&state, 8)];
+            check_softmax(values, count);
+            if (count % 2 == 0) check_average(values, 2, 1, count / 2);
+            check_average(values, 1, count, 1);
+        }
+    free(values);
+}
+
 void check_numbers_stages_relu(void) {
     uint64_t state = test_seed();
     float values[SEVERAL_VECTORS];

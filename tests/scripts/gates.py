@@ -17,7 +17,8 @@ import sys
 import tempfile
 
 # The objects that run on every CPU, before anything is known of it, by the ends of their names.
-COMMON = ("choose.c.o", "cpu.c.o", "environment.c.o", "layer.c.o", "shape.c.o", "status.c.o", "weights.c.o")
+COMMON = ("choose.c.o", "cpu.c.o", "environment.c.o", "layer.c.o", "shape.c.o", "stages.c.o",
+          "status.c.o", "weights.c.o")
 # What an instruction set's own objects may hold. Meson names a member after its source; any other name gets the
 # strictest rule.
 OWN = {"isa_avx2.c.o": ("VEX",), "isa_avx512.c.o": ("VEX", "EVEX")}
