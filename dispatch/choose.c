@@ -14,13 +14,34 @@ const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
 /* What an algorithm is expected to take for a shape. */
 static double cost(const convpool_cost *of_tile, const convpool_shape *s) {
-    size_t stride = s->pool ? 2 : 1, tile = of_tile->tile;
+    size_t stride = s->pool ? 2 : 1, tile = of_tile->tile, side = tile + of_tile->filter - 1;
     size_t across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
     double rows = (double)((stride * s->out_height + tile - 1) / tile);
     double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
-    double in = (double)s->channels, out = (double)s->out_channels, positions = (double)((tile + 1) * (tile + 1));
-    double each = of_tile->pair * in * out + of_tile->input * in + of_tile->output[s->pool] * out;
+    double in = (double)s->channels, out = (double)s->out_channels, weights = (double)(s->filter_height * s->filter_width);
+    double positions = of_tile->filter == 0 ? weights : (double)(side * side);
+    double pair = of_tile->pair * (of_tile->filter == 0 ? weights : 1);
+    double each = pair * in * out + of_tile->input * in + of_tile->output[s->pool] * out;
     return rows * columns * each + of_tile->weight * positions * in * out;
+}
+
+/* Whether the maximum may come before the activation, as far as that is known before slopes are. */
+static bool pools_first(const convpool_shape *s) {
+    switch (s->activation) {
+    case CONVPOOL_ACTIVATION_LEAKY_RELU: return s->parameter > 0;
+    case CONVPOOL_ACTIVATION_ELU: return s->parameter >= 0;
+    case CONVPOOL_ACTIVATION_PRELU:
+    case CONVPOOL_ACTIVATION_SIGMOID: return false;
+    default: return true;
+    }
+}
+
+/* Whether it can compute such a layer. An algorithm of one filter takes whole windows only, and their maximum first. */
+static bool can(const convpool_cost *of, const convpool_shape *s) {
+    if (of->filter == 0) return true;
+    bool filter = s->filter_height == of->filter && s->filter_width == of->filter;
+    bool whole = 2 * s->out_height <= s->conv_height && 2 * s->out_width <= s->conv_width;
+    return filter && s->stride_height == 1 && s->stride_width == 1 && (!s->pool || (whole && pools_first(s)));
 }
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */
@@ -44,7 +65,7 @@ convpool_status convpool_choose(const char *wanted, unsigned features, const con
                 status = CONVPOOL_KERNEL_UNSUPPORTED;
                 break;
             }
-            if (shape != NULL && !kernel->can(shape)) {
+            if (shape != NULL && !can(&kernel->cost, shape)) {
                 if (status != CONVPOOL_OK) status = CONVPOOL_KERNEL_UNSUPPORTED;
                 continue;
             }

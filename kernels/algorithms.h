@@ -10,25 +10,19 @@
 #if CONVPOOL_DIRECT
 #include "pixels/direct.h"
 #endif
-#if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32
+#if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32 || CONVPOOL_WINOGRAD23
 #include "winograd/run.h"
 #endif
 
 /* Costs were fitted to measured times of some 280 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
-/* Whether it is a layer of 2x2 filters over an image without padding, in planes, to planes, as those arrangements and
- * algorithms need it that do not know source.h. */
-static bool is_plain(const convpool_shape *s) {
-    bool filter = s->filter_height == 2 && s->filter_width == 2 && s->stride_height == 1 && s->stride_width == 1;
-    bool padded = s->padded_height != s->height || s->padded_width != s->width;
-    bool ceil = s->pool && (2 * s->out_height > s->conv_height || 2 * s->out_width > s->conv_width);
-    return filter && !padded && !ceil && !s->input_hwc && !s->output_hwc && finish_is_plain(s);
-}
-
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
-    if (!is_plain(s)) return false;
+    bool filter = s->filter_height == 2 && s->filter_width == 2 && s->stride_height == 1 && s->stride_width == 1;
+    bool padded = s->padded_height != s->height || s->padded_width != s->width;
+    bool whole = !s->pool || (2 * s->out_height <= s->conv_height && 2 * s->out_width <= s->conv_width);
+    if (!filter || padded || !whole || s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;
     size_t pixels = s->out_height * s->out_width;
     if (s->channels < 8) return true;
     return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));
@@ -54,11 +48,6 @@ static double direct_kernel_error_bound(const convpool_shape *s, const void *pac
                                  : direct_error_bound(s, packed, max_abs_input);
 }
 
-static bool direct_can(const convpool_shape *s) {
-    (void)s;
-    return true;
-}
-
 static inline size_t direct_row_step(const convpool_shape *s) {
     (void)s;
     return 1;
@@ -74,57 +63,67 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", {1, 4, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_can, direct_kernel_packed_size, \
+        isa "-direct", "direct", {1, 0, 1, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_kernel_packed_size, \
             direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, \
             direct_kernel_run \
     }
 
-#define WINOGRAD_ALGORITHM(tile) \
-    static size_t winograd_##tile##_packed_size(const convpool_shape *s) { return winograd_packed_size(s, tile); } \
-    static void winograd_##tile##_pack(const convpool_shape *s, const float *weights, const float *bias, \
-                                       void *packed) { \
-        winograd_pack(s, tile, weights, bias, packed); \
+#define WINOGRAD_ALGORITHM(of) \
+    static size_t winograd_##of##_packed_size(const convpool_shape *s) { return winograd_packed_size(s, winograd_##of); } \
+    static void winograd_##of##_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
+        winograd_pack(s, winograd_##of, weights, bias, packed); \
     } \
-    static size_t winograd_##tile##_scratch_size(const convpool_shape *s) { return winograd_scratch_size(s, tile); } \
-    static size_t winograd_##tile##_row_step(const convpool_shape *s) { return s->pool && tile == 2 ? 1 : tile; } \
-    static double winograd_##tile##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
-        return winograd_error_bound(s, tile, packed, max_abs_input); \
+    static size_t winograd_##of##_scratch_size(const convpool_shape *s) { \
+        return winograd_scratch_size(s, winograd_##of); \
     } \
-    static void winograd_##tile##_run(const convpool_job *job) { winograd_run_layer(job, tile); }
+    static size_t winograd_##of##_row_step(const convpool_shape *s) { return winograd_row_step(s, winograd_##of); } \
+    static double winograd_##of##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
+        return winograd_error_bound(s, winograd_##of, packed, max_abs_input); \
+    } \
+    static void winograd_##of##_run(const convpool_job *job) { winograd_run_layer(job, winograd_##of); }
 #if CONVPOOL_WINOGRAD22
-WINOGRAD_ALGORITHM(2)
+WINOGRAD_ALGORITHM(22)
 #endif
 #if CONVPOOL_WINOGRAD32
-WINOGRAD_ALGORITHM(3)
+WINOGRAD_ALGORITHM(32)
+#endif
+#if CONVPOOL_WINOGRAD23
+WINOGRAD_ALGORITHM(23)
 #endif
 
-#define WINOGRAD_COST_2 \
-    { 2, OF_FAMILY(9.7, 9.4), OF_FAMILY(55, 68), {OF_FAMILY(46, 28), OF_FAMILY(22, 8.4)}, OF_FAMILY(1.5, 0.85) }
-#define WINOGRAD_COST_3 \
-    { 3, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(121, 52), OF_FAMILY(65, 55)}, OF_FAMILY(1.5, 0.85) }
-#define WINOGRAD_KERNEL(isa, tile) \
+#define WINOGRAD_COST_22 \
+    { 2, 2, OF_FAMILY(9.7, 9.4), OF_FAMILY(55, 68), {OF_FAMILY(46, 28), OF_FAMILY(22, 8.4)}, OF_FAMILY(1.5, 0.85) }
+#define WINOGRAD_COST_32 \
+    { 3, 2, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(121, 52), OF_FAMILY(65, 55)}, OF_FAMILY(1.5, 0.85) }
+#define WINOGRAD_COST_23 \
+    { 2, 3, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(60, 30), OF_FAMILY(30, 20)}, OF_FAMILY(1.5, 0.85) }
+#define WINOGRAD_KERNEL(isa, of) \
     { \
-        isa "-winograd" #tile "2", "winograd" #tile "2", WINOGRAD_COST_##tile, is_plain, winograd_##tile##_packed_size, \
-            winograd_##tile##_pack, winograd_##tile##_scratch_size, winograd_##tile##_row_step, \
-            winograd_##tile##_error_bound, winograd_##tile##_run \
+        isa "-winograd" #of, "winograd" #of, WINOGRAD_COST_##of, winograd_##of##_packed_size, winograd_##of##_pack, \
+            winograd_##of##_scratch_size, winograd_##of##_row_step, winograd_##of##_error_bound, winograd_##of##_run \
     }
 
 /* The rows of an ISA's table, best first, of what is built. */
 #if CONVPOOL_WINOGRAD32
-#define WINOGRAD32_ROW(isa) WINOGRAD_KERNEL(isa, 3),
+#define WINOGRAD32_ROW(isa) WINOGRAD_KERNEL(isa, 32),
 #else
 #define WINOGRAD32_ROW(isa)
 #endif
 #if CONVPOOL_WINOGRAD22
-#define WINOGRAD22_ROW(isa) WINOGRAD_KERNEL(isa, 2),
+#define WINOGRAD22_ROW(isa) WINOGRAD_KERNEL(isa, 22),
 #else
 #define WINOGRAD22_ROW(isa)
+#endif
+#if CONVPOOL_WINOGRAD23
+#define WINOGRAD23_ROW(isa) WINOGRAD_KERNEL(isa, 23),
+#else
+#define WINOGRAD23_ROW(isa)
 #endif
 #if CONVPOOL_DIRECT
 #define DIRECT_ROW(isa) DIRECT_KERNEL(isa),
 #else
 #define DIRECT_ROW(isa)
 #endif
-#define CONVPOOL_KERNELS(isa) WINOGRAD32_ROW(isa) WINOGRAD22_ROW(isa) DIRECT_ROW(isa)
+#define CONVPOOL_KERNELS(isa) WINOGRAD32_ROW(isa) WINOGRAD22_ROW(isa) WINOGRAD23_ROW(isa) DIRECT_ROW(isa)
 
 #endif

@@ -65,9 +65,11 @@ static inline double direct_error_bound(const convpool_shape *s, const void *pac
 
 /* ---- Scratch: a band of the source, and a block's sums ---- */
 
+static inline size_t direct_window_rows(const convpool_shape *s) { return s->pool ? 2 : 1; }
+
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * direct_blocks(s).most;
-    return (source_floats(s) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    return (source_floats(s, direct_window_rows(s)) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
 /* What all blocks of a call have in common. */
@@ -85,7 +87,7 @@ static direct_call direct_begin(const convpool_shape *s, const float *packed, vo
     direct_call a = {.shape = s, .blocks = direct_blocks(s), .bias = packed};
     a.weights = packed + packed_weights(s, a.blocks);
     a.terms = (const size_t *)(const void *)((const char *)packed + direct_terms(s));
-    a.sums = packed_align(scratch) + source_floats(s);
+    a.sums = packed_align(scratch) + source_floats(s, direct_window_rows(s));
     return a;
 }
 
@@ -123,6 +125,7 @@ static size_t direct_sum(const direct_call *a, const direct_block *b, size_t o) 
                                  .terms = a->terms,
                                  .lanes = a->weights + o * s->depth,
                                  .sums = a->sums,
+                                 .sum_row = lanes,
                                  .depth = s->depth},
                    b->at, b->slots, lanes / vec_lanes);
     return lanes;
@@ -161,7 +164,8 @@ static void direct_finish(const direct_call *a, size_t slots, size_t o, size_t l
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     direct_call a = direct_begin(s, job->packed, job->scratch);
-    size_t window = s->pool ? 2 : 1, rows = (source_window_rows(s) + window - 1) / window, most = direct_slots_of_block(s) / (window * window);
+    size_t window = direct_window_rows(s), rows = (source_window_rows(s, window) + window - 1) / window;
+    size_t most = direct_slots_of_block(s) / (window * window);
     size_t row = job->first_row, end_row = row + job->row_count;
     for (size_t count; row < end_row; row += count) {
         count = packed_min(rows, end_row - row);

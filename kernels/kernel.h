@@ -55,13 +55,13 @@ enum {
     CONVPOOL_NEEDS_END /* above the last bit, which may not be bit 31 */
 };
 
-/* What an algorithm is expected to take, in direct multiplications: of each tile of tile x tile convolution outputs,
- * for each pair of an input and an output channel, each input channel, and each output channel, without and with
- * pooling; and for each packed weight, which is read from beyond the nearest cache. By one rule for all ISAs of a
- * family, so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run
- * the kernel. */
+/* What an algorithm can compute, and what that is expected to take, in direct multiplications: of each tile of tile x
+ * tile convolution outputs, for each pair of an input and an output channel, each input channel, and each output channel,
+ * without and with pooling; and for each packed weight, which is read from beyond the nearest cache. By one rule for all
+ * ISAs of a family, so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that
+ * cannot run the kernel. */
 typedef struct convpool_cost {
-    size_t tile;
+    size_t tile, filter; /* filter x filter weights, moved by 1; 0: any layer, of which `pair` is for each weight */
     double pair, input, output[2], weight;
 } convpool_cost;
 
@@ -80,8 +80,6 @@ typedef struct convpool_kernel {
     const char *name;      /* "avx2-direct" */
     const char *algorithm; /* "direct" */
     convpool_cost cost;
-
-    bool (*can)(const convpool_shape *shape); /* whether it can compute such a layer */
 
     /* Bias and weights in the order in which `run` reads them: `packed` is aligned to CONVPOOL_ALIGNMENT,
      * bias may be NULL for none. */
@@ -103,9 +101,9 @@ enum { CONVPOOL_ALIGNMENT = 64 };
  * or bias forbid it to any. bias may be NULL. */
 float convpool_winograd_limit(const convpool_shape *shape, const float *weights, const float *bias);
 
-/* The (tile + 1)^2 transformed weights of the filter of channels o and c, each computed in double and rounded once; tile
- * is 2 or 3. */
-void convpool_winograd_filter(const convpool_shape *shape, size_t tile, const float *weights, size_t o, size_t c,
+/* The side^2 transformed weights of the filter of channels o and c, each computed in double and rounded once; side is the
+ * tile's, 3 or 4. */
+void convpool_winograd_filter(const convpool_shape *shape, size_t side, const float *weights, size_t o, size_t c,
                               float *to);
 
 /* |x|, without libm, which fabs() may need. */

@@ -144,11 +144,11 @@ enum { packed_limit = CONVPOOL_ALIGNMENT / sizeof(float) };
 
 /* The bound on their errors. Inputs of at least the limit are only in rows that are computed directly: the larger of
  * both bounds where there may be such, and of Winograd's no more than it comes to at the limit. */
-static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, size_t tile, const float *packed,
+static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, size_t side, const float *packed,
                                            double x) {
     double limit = (double)*packed, c = (double)s->channels, tiled = 0, summed = 0;
     if (limit > 0) {
-        double positions = (double)((tile + 1) * (tile + 1)), growth = tile == 2 ? 9 : 16;
+        double positions = (double)(side * side), growth = side == 3 ? 9 : 16;
         tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit,
                              (packed_error){growth, c + 8, positions * c});
     }
@@ -156,11 +156,10 @@ static inline double packed_winograd_bound(const convpool_shape *s, packed_block
     return tiled > summed ? tiled : summed;
 }
 
-/* The layer without pooling and activation: its pixels are the convolution's outputs. */
+/* The layer without pooling: its pixels are the convolution's outputs. What is packed is the same. */
 static inline convpool_shape packed_unpooled(const convpool_shape *s) {
     convpool_shape u = *s;
     u.pool = u.late = false;
-    u.activation = CONVPOOL_ACTIVATION_NONE;
     u.out_height = s->conv_height;
     u.out_width = s->conv_width;
     return u;

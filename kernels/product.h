@@ -180,7 +180,8 @@ static void product_run(product p, size_t rows, size_t vecs) {
 typedef struct product_at {
     const float *rows, *lanes; /* lanes[k][lane] */
     const size_t *terms;
-    float *sums; /* [row][lane] */
+    float *sums;    /* [row][lane], */
+    size_t sum_row; /* floats from one row's to the next's */
     size_t depth;
 } product_at;
 
@@ -220,7 +221,7 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
     for (size_t i = 0; i < rows; i++) {
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
-            vec_store(sums + (i * vecs + n) * vec_lanes, sum[i][n]);
+            vec_store(sums + i * p->sum_row + n * vec_lanes, sum[i][n]);
     }
 }
 
@@ -228,7 +229,7 @@ typedef void product_at_function(const product_at *p, const size_t *at, float *s
 #define PRODUCT_AT(rows, vecs) \
     static void product_at_##rows##_##vecs(const product_at *p, const size_t *at, float *sums, size_t groups) { \
         if ((rows) * (vecs) > tune_sums || (rows) > product_at_rows || (vecs) > product_at_vecs) return; /* none */ \
-        for (; groups > 0; groups--, at += rows, sums += (rows) * (vecs) * vec_lanes) \
+        for (; groups > 0; groups--, at += rows, sums += (rows) * p->sum_row) \
             product_at_group(rows, vecs, p, at, sums); \
     }
 #define PRODUCT_AT_VECS(X, rows) \
@@ -246,7 +247,7 @@ static void product_at_run(const product_at *p, const size_t *at, size_t rows, s
     size_t size = packed_even(rows, packed_min(tune_sums / vecs, product_at_rows)), rest = rows % size;
     product_at_functions[size - 1][vecs - 1](p, at, p->sums, rows / size);
     if (rest > 0)
-        product_at_functions[rest - 1][vecs - 1](p, at + rows - rest, p->sums + (rows - rest) * vecs * vec_lanes, 1);
+        product_at_functions[rest - 1][vecs - 1](p, at + rows - rest, p->sums + (rows - rest) * p->sum_row, 1);
 }
 
 #endif

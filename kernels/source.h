@@ -37,18 +37,17 @@ static inline size_t source_step(const convpool_shape *s) {
     return source_in_place(s) ? s->stride_height : packed_min(s->stride_height, s->filter_height);
 }
 
-/* How many rows of windows a band has, of which whole rows of the output are made: at least one of these. */
-static inline size_t source_window_rows(const convpool_shape *s) {
-    size_t least = s->pool && s->conv_height > 1 ? 2 : 1;
+/* How many rows of windows a band has: a multiple of `least`, at least one of these, or all. */
+static inline size_t source_window_rows(const convpool_shape *s, size_t least) {
     if (source_in_place(s)) return s->conv_height;
     size_t fit = source_band / sizeof(float) / (s->padded_width * s->channels), step = source_step(s);
     size_t rows = fit < s->filter_height ? 0 : (fit - s->filter_height) / step + 1;
-    return rows < least ? least : packed_min(rows / least * least, s->conv_height);
+    return packed_min(rows < least ? least : rows / least * least, s->conv_height);
 }
 
-static inline size_t source_floats(const convpool_shape *s) {
+static inline size_t source_floats(const convpool_shape *s, size_t least) {
     if (source_in_place(s)) return 0;
-    size_t rows = (source_window_rows(s) - 1) * source_step(s) + s->filter_height;
+    size_t rows = (source_window_rows(s, least) - 1) * source_step(s) + s->filter_height;
     return packed_round_up(rows * s->padded_width * s->channels + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
@@ -95,6 +94,61 @@ static const float *source_rows(const convpool_shape *s, const float *input, siz
                         band + row * s->padded_width * s->channels);
     }
     return band;
+}
+
+/* ---- How large inputs are ---- */
+
+/* The larger, in each lane, of `most` and the magnitudes of n floats; the same float may be taken twice. */
+VEC_INLINE vec source_magnitude(const float *x, size_t n, vec most) {
+    vec four[4] = {most, most, most, most};
+    size_t i = 0;
+    if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
+        four[0] = vec_max_magnitude(four[0], vec_load(x));
+        i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
+    }
+    for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
+        VEC_UNROLL
+        for (size_t k = 0; k < 4; k++)
+            four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
+    }
+    for (; i < n; i += vec_lanes) {
+        vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
+        four[0] = vec_max_magnitude(four[0], last);
+    }
+    return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
+}
+
+/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
+static inline bool source_is_below(vec most, float limit) {
+    float lanes[vec_lanes];
+    uint32_t bits[vec_lanes], limit_bits;
+    vec_store(lanes, most);
+    memcpy(bits, lanes, sizeof bits);
+    memcpy(&limit_bits, &limit, sizeof limit_bits);
+    for (size_t n = 0; n < vec_lanes; n++)
+        if (bits[n] >= limit_bits) return false;
+    return true;
+}
+
+/* Whether that holds for what lies in some rows and the first columns of the padded image. */
+static bool source_rows_are_below(const convpool_shape *s, const float *input, float limit, size_t first, size_t end,
+                                  size_t columns) {
+    size_t bottom = s->pad_top + s->height, width = columns < s->pad_left ? 0 : packed_min(columns - s->pad_left, s->width);
+    first = first < s->pad_top ? s->pad_top : first;
+    end = packed_min(end, bottom);
+    if (first >= end || width == 0) return true;
+    size_t rows = end - first, row = s->input_hwc ? s->width * s->channels : s->width;
+    size_t count = s->input_hwc ? width * s->channels : width, planes = s->input_hwc ? 1 : s->channels;
+    vec most = vec_zero();
+    input += (first - s->pad_top) * row;
+    for (; planes > 0; planes--, input += s->height * row) {
+        if (count == row)
+            most = source_magnitude(input, rows * row, most);
+        else
+            for (size_t i = 0; i < rows; i++)
+                most = source_magnitude(input + i * row, count, most);
+    }
+    return source_is_below(most, limit);
 }
 
 #endif

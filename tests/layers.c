@@ -68,6 +68,18 @@ static void for_each_filter(size_t times, trial *body) {
             }
 }
 
+/* The same of the filters and strides that Winograd's algorithms know. */
+static void for_each_square(size_t times, trial *body) {
+    uint64_t state = test_seed();
+    for (size_t n = 0; n < 2 * times; n++) {
+        if (!in_sample(&state)) continue;
+        convpool_layer_spec s = some_layer(&state, 2 + n % 2, 2 + n % 2, 1, 1);
+        s.in_height += random_below(&state, 20);
+        s.in_width += random_below(&state, 20);
+        body(&s, &state);
+    }
+}
+
 static void with_random_data(const convpool_layer_spec *spec, uint64_t *state) {
     problem p = problem_of(spec);
     problem_fill(&p, state);
@@ -75,7 +87,10 @@ static void with_random_data(const convpool_layer_spec *spec, uint64_t *state) {
     problem_free(&p);
 }
 
-void check_layers_every_combination(void) { for_each_filter(3, with_random_data); }
+void check_layers_every_combination(void) {
+    for_each_filter(3, with_random_data);
+    for_each_square(500, with_random_data);
+}
 
 static void with_integers(const convpool_layer_spec *spec, uint64_t *state) {
     convpool_layer_spec s = *spec;
@@ -96,7 +111,10 @@ static void with_integers(const convpool_layer_spec *spec, uint64_t *state) {
     problem_free(&p);
 }
 
-void check_layers_small_integers_are_exact(void) { for_each_filter(1, with_integers); }
+void check_layers_small_integers_are_exact(void) {
+    for_each_filter(1, with_integers);
+    for_each_square(150, with_integers);
+}
 
 static void with_special_values(const convpool_layer_spec *spec, uint64_t *state) {
     static const float specials[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -0x1p124f, -0.0f, 0x1p-140f};
@@ -116,7 +134,10 @@ static void with_special_values(const convpool_layer_spec *spec, uint64_t *state
     problem_free(&p);
 }
 
-void check_layers_special_values(void) { for_each_filter(1, with_special_values); }
+void check_layers_special_values(void) {
+    for_each_filter(1, with_special_values);
+    for_each_square(300, with_special_values);
+}
 
 /* Into three bands of rows, one of which may be empty. */
 static void in_bands(const convpool_layer_spec *spec, uint64_t *state) {
@@ -142,7 +163,10 @@ static void in_bands(const convpool_layer_spec *spec, uint64_t *state) {
     problem_free(&p);
 }
 
-void check_layers_every_split_gives_the_same_bits(void) { for_each_filter(1, in_bands); }
+void check_layers_every_split_gives_the_same_bits(void) {
+    for_each_filter(1, in_bands);
+    for_each_square(150, in_bands);
+}
 
 /* Bands of the source: images of which only a part is copied at a time. */
 void check_layers_large_images(void) {

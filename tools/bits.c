@@ -38,7 +38,8 @@ static void hash_floats(uint64_t *hash, const float *values, size_t count) {
 /* One layer on one image; weights are never special, for the whole layer would be direct then. */
 static bool hash_layer(const convpool_layer_spec *spec, int kind, uint64_t *state, uint64_t *hash) {
     size_t in = spec->in_channels * spec->in_height * spec->in_width, channels, height, width;
-    size_t weight_count = spec->out_channels * spec->in_channels * 4;
+    size_t filter = spec->filter_height ? spec->filter_height : 2;
+    size_t weight_count = spec->out_channels * spec->in_channels * filter * filter;
     convpool_layer *layer = NULL;
     float *input = malloc(in * sizeof *input), *weights = malloc((weight_count + spec->out_channels) * sizeof *weights);
     float *output = NULL;
@@ -80,6 +81,10 @@ bool kernel_bits(const char *kernel, uint64_t *hash) {
                                             .activation =
                                                 mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
                                             .kernel = kernel};
+                if (convpool_layer_memory_size(&spec) == 0) { /* of another filter, then */
+                    spec.filter_height = spec.filter_width = 3;
+                    spec.pad_top = spec.pad_left = spec.pad_bottom = spec.pad_right = 1;
+                }
                 done = done && hash_layer(&spec, kind, &state, hash);
             }
     return done;

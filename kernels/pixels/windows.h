@@ -13,7 +13,7 @@ VEC_INLINE void windows_transform(vec window[9]) {
     VEC_UNROLL
     for (size_t j = 0; j < 3; j++) {
         vec column[3];
-        winograd_forward(2, (vec[]){window[j], window[3 + j], window[6 + j]}, column);
+        winograd_forward(3, (vec[]){window[j], window[3 + j], window[6 + j]}, column);
         VEC_UNROLL
         for (size_t i = 0; i < 3; i++)
             window[3 * i + j] = column[i];
@@ -21,7 +21,7 @@ VEC_INLINE void windows_transform(vec window[9]) {
     VEC_UNROLL
     for (size_t i = 0; i < 3; i++) {
         vec row[3];
-        winograd_forward(2, window + 3 * i, row);
+        winograd_forward(3, window + 3 * i, row);
         VEC_UNROLL
         for (size_t j = 0; j < 3; j++)
             window[3 * i + j] = row[j];

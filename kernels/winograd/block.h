@@ -13,6 +13,10 @@ typedef struct winograd_call {
     float limit;
     const float *bias, *weights; /* what `direct` has packed, and the transformed weights */
     float *v, *m, *pixels;
+    float *band;         /* of the source, */
+    const float *rows;   /* or where this is in the image, */
+    size_t first_row;    /* from this row of it on */
+    const size_t *terms; /* the distances of channels */
     size_t end_row;
 } winograd_call;
 
@@ -22,22 +26,48 @@ typedef struct winograd_call {
 static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
     const convpool_shape *s = a->job->shape;
     size_t pixels = a->plan.pixels, row_floats = pixels * b->units * product_lanes;
-    size_t plane = s->out_height * s->out_width;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
         for (size_t i = 0; i < pixels; i++) {
             size_t row = run->row + i;
             if (row < a->job->first_row || row >= a->end_row) continue;
-            finish_write(&(finish_pixels){.from = a->pixels + i * row_floats + pixels * run->unit * product_lanes,
-                                          .pitch = product_lanes,
-                                          .count = run->count,
-                                          .channels = packed_min(lanes, s->out_channels - o),
-                                          .to = a->job->output + o * plane + row * s->out_width + run->column,
-                                          .plane = plane});
+            finish_pixels p =
+                finish_to(s, a->job->output, row * s->out_width + run->column, run->count, o, lanes);
+            float *from = a->pixels + i * row_floats + pixels * run->unit * product_lanes;
+            if (!finish_is_plain(s))
+                finish_activate(s, direct_blocks(s), a->bias, o,
+                                (activate_rows){from, run->count, product_lanes, .channels = lanes});
+            p.from = from;
+            p.pitch = product_lanes;
+            finish_write(&p);
+        }
+}
+
+/* The products of a block with a chunk of blocks of output channels, the transformed inputs of a tile lying side by
+ * side. */
+static void winograd_pixel_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
+    size_t channels = a->job->shape->channels, at[winograd_slots];
+    for (size_t slot = 0; slot < b->slots; slot++)
+        at[slot] = slot * a->plan.v_row;
+    for (size_t position = 0; position < a->plan.positions; position++)
+        for (size_t i = 0; i < chunk; i++) {
+            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
+            const float *lanes = a->weights + a->plan.positions * channels * vector * vec_lanes;
+            product_at_run(&(product_at){.rows = a->v + position * a->plan.v_position,
+                                         .lanes = lanes + position * channels * vecs * vec_lanes,
+                                         .terms = a->terms,
+                                         .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
+                                         .sum_row = a->plan.m_row,
+                                         .depth = channels},
+                           at, b->slots, vecs);
         }
 }
 
 /* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
 static void winograd_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
+    if (a->plan.from_pixels) {
+        winograd_pixel_products(a, b, first, chunk);
+        return;
+    }
     size_t channels = a->job->shape->channels, positions = a->plan.positions;
     size_t step = chunk > 1 ? 1 : positions; /* one at a time, their inputs stay in the cache for all blocks */
     for (size_t position = 0; position < positions; position += step)
@@ -72,7 +102,7 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
             size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
             float *m = a->m + i * p->slots * p->m_row;
             if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
-            winograd_outputs[false][p->tile - 2][s->pool](
+            winograd_output_of(p, s->pool)(
                 &(winograd_output){.block = b,
                                    .m = m,
                                    .bias = a->bias + o,
@@ -162,7 +192,7 @@ static void winograd_run_pixels(const winograd_call *a, const winograd_block *b)
     const convpool_shape *s = a->job->shape;
     const winograd_plan *p = &a->plan;
     size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
-    winograd_output_function *outputs = winograd_outputs[true][p->tile - 2][s->pool];
+    winograd_output_function *outputs = winograd_output_of(p, s->pool);
     winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = finish_is_relu(s)};
     for (size_t o = 0, rows; o < s->out_channels; o += rows) {
         rows = packed_min(p->rows, s->out_channels - o);

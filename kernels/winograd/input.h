@@ -17,6 +17,7 @@ typedef struct winograd_run {
 /* Some units, and their tiles' slots. */
 typedef struct winograd_block {
     size_t units, slots, tiles;         /* of each unit: all, or where all lack the lower ones, the upper ones */
+    size_t origin;                      /* the row of the image that its inputs are counted from */
     size_t from[winograd_slots];        /* the tile's first input in its channel */
     unsigned char rows[winograd_slots]; /* how many of its inputs count, down */
     unsigned char
@@ -79,15 +80,15 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     b->to[unit] = row * s->out_width + column;
     winograd_add_pixels(b, row, column, packed_min(p->pixels, s->out_width - column));
     size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
-    size_t height = s->height, width = s->width, slots = b->slots;
+    size_t height = s->padded_height, width = s->padded_width, slots = b->slots, more = p->side - p->tile;
     for (size_t i = 0, y = stride * row; i < across && y < conv_height; i++, y += tile) {
-        size_t rows = packed_min(tile, conv_height - y) + 1;
+        size_t rows = packed_min(tile, conv_height - y) + more;
         bool forbidden = large >> i & 1, above_end = y + rows < height;
         b->forbidden |= forbidden;
         for (size_t j = 0, x = stride * column; j < across; j++, x += tile, slot += step, slots++) {
             size_t left = x < conv_width ? conv_width - x : 0;
-            size_t columns = left >= tile ? winograd_whole : left == 0 ? 0 : left + 1;
-            b->from[slot] = left == 0 ? 0 : y * width + x;
+            size_t columns = left >= tile ? winograd_whole : left == 0 ? 0 : left + more;
+            b->from[slot] = left == 0 ? 0 : (y - b->origin) * width + x;
             b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
             b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
             b->at_end[slot] = !above_end && x + 4 > width;
@@ -120,47 +121,47 @@ typedef struct winograd_tiles {
 /* Their transformed inputs: to[position * stride]. Down first, then across. `all` rows may be known to count. Four
  * columns of a tile are loaded at a time; where only three count they are told apart before anything is computed of
  * them, for what the fourth has might raise an exception. */
-VEC_INLINE void winograd_transform(size_t tile, bool all, winograd_tiles t, float *to, size_t stride) {
+VEC_INLINE void winograd_transform(size_t side, bool all, winograd_tiles t, float *to, size_t stride) {
     vec d[4][4], column[4], row[4];
     VEC_UNROLL
     for (size_t k = 0; k < 4; k++) {
         const float *from = vec_lanes == 1 ? t.from + *t.offset + k : t.from;
         VEC_UNROLL
-        for (size_t i = 0; i <= tile; i++, from += t.row_stride)
+        for (size_t i = 0; i < side; i++, from += t.row_stride)
             d[i][k] = !all && i >= t.rows ? vec_zero()
                       : vec_lanes == 1    ? vec_load(from)
                                           : vec_load_quads(from, t.offset + k);
-        if (tile == 2) continue;
-        winograd_forward(tile, (vec[]){d[0][k], d[1][k], d[2][k], d[3][k]}, column);
+        if (side == 3) continue;
+        winograd_forward(side, (vec[]){d[0][k], d[1][k], d[2][k], d[3][k]}, column);
         VEC_UNROLL
-        for (size_t i = 0; i <= tile; i++)
+        for (size_t i = 0; i < side; i++)
             d[i][k] = column[i];
     }
-    if (tile == 2) {
+    if (side == 3) {
         vec_transpose_quads(d[0]);
         vec_transpose_quads(d[1]);
         vec_transpose_quads(d[2]);
         VEC_UNROLL
         for (size_t j = 0; j < 3; j++) {
-            winograd_forward(tile, (vec[]){d[0][j], d[1][j], d[2][j]}, column);
+            winograd_forward(side, (vec[]){d[0][j], d[1][j], d[2][j]}, column);
             VEC_UNROLL
             for (size_t i = 0; i < 3; i++)
                 d[i][j] = column[i];
         }
     }
     VEC_UNROLL
-    for (size_t i = 0; i <= tile; i++, to += (tile + 1) * stride) {
-        if (tile == 3) vec_transpose_quads(d[i]);
-        winograd_forward(tile, d[i], row);
+    for (size_t i = 0; i < side; i++, to += side * stride) {
+        if (side == 4) vec_transpose_quads(d[i]);
+        winograd_forward(side, d[i], row);
         VEC_UNROLL
-        for (size_t j = 0; j <= tile; j++)
+        for (size_t j = 0; j < side; j++)
             vec_store(to + j * stride, row[j]);
         VEC_FORGET(to); /* else GCC keeps all the addresses, on the stack */
     }
 }
 
 /* Copies the inputs that count of a vector of tiles to patches[slot][row][column], and zeros for the others. */
-static void winograd_copy_patches(size_t tile, const winograd_block *b, size_t slot, const float *input,
+static void winograd_copy_patches(size_t side, const winograd_block *b, size_t slot, const float *input,
                                   size_t row_stride, float *patches) {
     memset(patches, 0, 16 * vec_lanes * sizeof(float));
     for (size_t end = slot + vec_lanes; slot < end; slot++, patches += 16) {
@@ -171,21 +172,21 @@ static void winograd_copy_patches(size_t tile, const winograd_block *b, size_t s
             if (columns == winograd_whole && !at_end)
                 memcpy(patches + 4 * i, x + i * row_stride, 4 * sizeof(float));
             else
-                for (size_t j = 0; j < columns && j <= tile; j++)
+                for (size_t j = 0; j < columns && j < side; j++)
                     patches[4 * i + j] = x[i * row_stride + j];
     }
 }
 
 /* For tiles some of whose rows do not count, as a function of its own: else GCC would make one of both, full of
  * branches. */
-#define WINOGRAD_TRANSFORM_PART(tile) \
-    static __attribute__((noinline)) void winograd_transform_part_##tile(winograd_tiles t, float *to, size_t stride) { \
-        winograd_transform(tile, false, t, to, stride); \
+#define WINOGRAD_TRANSFORM_PART(side) \
+    static __attribute__((noinline)) void winograd_transform_part_##side(winograd_tiles t, float *to, size_t stride) { \
+        winograd_transform(side, false, t, to, stride); \
     }
-WINOGRAD_TRANSFORM_PART(2)
 WINOGRAD_TRANSFORM_PART(3)
+WINOGRAD_TRANSFORM_PART(4)
 
-VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t tile,
+VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t side,
                                          const winograd_block *b, const float *input, float *v) {
     float patches[16 * vec_lanes];
     size_t patch_offset[vec_lanes];
@@ -208,24 +209,75 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
         for (size_t slot = 0; slot < slots; slot += vec_lanes) {
             winograd_tiles t = {input, b->from + slot, width, rows[slot / vec_lanes]};
             if (t.rows == 0 || (c == 1 && at_end[slot / vec_lanes])) {
-                winograd_copy_patches(tile, b, slot, input, width, patches);
-                t = (winograd_tiles){patches, patch_offset, 4, tile + 1};
+                winograd_copy_patches(side, b, slot, input, width, patches);
+                t = (winograd_tiles){patches, patch_offset, 4, side};
             }
-            if (t.rows == tile + 1)
-                winograd_transform(tile, true, t, v + to[slot / vec_lanes], stride);
+            if (t.rows == side)
+                winograd_transform(side, true, t, v + to[slot / vec_lanes], stride);
             else
-                (tile == 2 ? winograd_transform_part_2 : winograd_transform_part_3)(t, v + to[slot / vec_lanes],
+                (side == 3 ? winograd_transform_part_3 : winograd_transform_part_4)(t, v + to[slot / vec_lanes],
                                                                                     stride);
         }
 }
 
-/* As functions of their own, for the sake of their registers. */
-#define WINOGRAD_TRANSFORM(tile) \
-    static __attribute__((noinline)) void winograd_transform_block_##tile( \
-        const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
-        winograd_transform_block(s, p, tile, b, input, v); \
+/* The same of an image whose channels lie side by side: lanes are input channels, to v[position][slot][channel]. A tile
+ * may have `all` its inputs; else those that do not count are 0. */
+VEC_INLINE void winograd_transform_slot(size_t side, bool all, const convpool_shape *s, const winograd_block *b,
+                                        size_t slot, const float *from, float *to, size_t position) {
+    size_t step = s->channels, row_step = s->padded_width * step, rows = b->rows[slot], columns = b->columns[slot];
+    for (size_t c = 0; c < s->channels; c += vec_lanes) {
+        size_t part = packed_min(s->channels - c, vec_lanes);
+        vec d[4][4], column[4], row[4];
+        VEC_UNROLL
+        for (size_t j = 0; j < side; j++) {
+            VEC_UNROLL
+            for (size_t i = 0; i < side; i++) {
+                const float *x = from + i * row_step + j * step + c;
+                column[i] = !all && (i >= rows || j >= columns) ? vec_zero()
+                            : part < vec_lanes                  ? vec_load_part(x, part)
+                                                                : vec_load(x);
+            }
+            winograd_forward(side, column, row);
+            VEC_UNROLL
+            for (size_t i = 0; i < side; i++)
+                d[i][j] = row[i];
+        }
+        float *at = to + c;
+        VEC_UNROLL
+        for (size_t i = 0; i < side; i++, at += side * position) {
+            winograd_forward(side, d[i], row);
+            VEC_UNROLL
+            for (size_t j = 0; j < side; j++)
+                vec_store(at + j * position, row[j]);
+            VEC_FORGET(at);
+        }
     }
-WINOGRAD_TRANSFORM(2)
-WINOGRAD_TRANSFORM(3)
+}
+
+VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, size_t side,
+                                          const winograd_block *b, const float *rows, float *v) {
+    for (size_t slot = 0; slot < b->slots; slot++, v += p->v_row) {
+        const float *from = rows + b->from[slot] * s->channels;
+        if (b->rows[slot] == side && b->columns[slot] == winograd_whole)
+            winograd_transform_slot(side, true, s, b, slot, from, v, p->v_position);
+        else
+            winograd_transform_slot(side, false, s, b, slot, from, v, p->v_position);
+    }
+}
+
+/* As functions of their own, for the sake of their registers. */
+typedef void winograd_transform_function(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
+                                         const float *input, float *v);
+#define WINOGRAD_TRANSFORM(what, side) \
+    static __attribute__((noinline)) void winograd_transform_##what##_##side( \
+        const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
+        winograd_transform_##what(s, p, side, b, input, v); \
+    }
+WINOGRAD_TRANSFORM(block, 3)
+WINOGRAD_TRANSFORM(block, 4)
+WINOGRAD_TRANSFORM(pixels, 3)
+WINOGRAD_TRANSFORM(pixels, 4)
+static winograd_transform_function *const winograd_transforms[2][2] = {
+    {winograd_transform_block_3, winograd_transform_block_4}, {winograd_transform_pixels_3, winograd_transform_pixels_4}};
 
 #endif

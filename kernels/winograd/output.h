@@ -32,19 +32,20 @@ typedef struct winograd_unit {
 
 /* Row i of the convolution outputs of a tile, for i ascending, from products `lanes` floats apart. Down first, then
  * across. */
-VEC_INLINE void winograd_outputs_row(size_t tile, size_t lanes, size_t i, const float *m, vec middle[4], vec y[3]) {
+VEC_INLINE void winograd_outputs_row(winograd_scheme of, size_t lanes, size_t i, const float *m, vec middle[4],
+                                     vec y[3]) {
     vec z[4], both = vec_zero();
     VEC_UNROLL
-    for (size_t j = 0; j <= tile; j++) {
+    for (size_t j = 0; j < of.side; j++) {
         vec column[4];
         VEC_UNROLL
-        for (size_t k = 0; k <= tile; k++) /* those that it does not need are not loaded */
-            column[k] = vec_load(m + (k * (tile + 1) + j) * lanes);
-        z[j] = winograd_inverse(tile, i, column, &middle[j]);
+        for (size_t k = 0; k < of.side; k++) /* those that it does not need are not loaded */
+            column[k] = vec_load(m + (k * of.side + j) * lanes);
+        z[j] = winograd_inverse(of, i, column, &middle[j]);
     }
     VEC_UNROLL
-    for (size_t j = 0; j < tile; j++)
-        y[j] = winograd_inverse(tile, j, z, &both);
+    for (size_t j = 0; j < of.tile; j++)
+        y[j] = winograd_inverse(of, j, z, &both);
 }
 
 /* Finishes and stores `count` pixels, row i of a unit: side by side, lanes being channels, or by turns. */
@@ -69,8 +70,8 @@ VEC_INLINE void winograd_put(bool by_pixel, size_t count, const winograd_unit *u
 VEC_INLINE void winograd_pair_row(size_t lanes, size_t i, const float *left, const float *right, vec middle[2][4],
                                   vec y[3]) {
     vec a[3], b[3];
-    winograd_outputs_row(3, lanes, i, left, middle[0], a);
-    winograd_outputs_row(3, lanes, i, right, middle[1], b);
+    winograd_outputs_row(winograd_32, lanes, i, left, middle[0], a);
+    winograd_outputs_row(winograd_32, lanes, i, right, middle[1], b);
     y[0] = vec_max(a[0], a[1]);
     y[1] = vec_max(a[2], b[0]);
     y[2] = vec_max(b[1], b[2]);
@@ -90,14 +91,14 @@ VEC_INLINE void winograd_output_windows(bool by_pixel, const winograd_unit *u) {
     }
 }
 
-/* A tile, whose outputs are the pixels; or, pooled, a tile of F(2x2, 2x2), which is a window. */
-VEC_INLINE void winograd_output_tile(bool by_pixel, size_t tile, bool pool, const winograd_unit *u) {
+/* A tile, whose outputs are the pixels; or, pooled, a tile of 2x2 outputs, which are a window. */
+VEC_INLINE void winograd_output_tile(bool by_pixel, winograd_scheme of, bool pool, const winograd_unit *u) {
     vec middle[4], y[3], largest[1];
     VEC_UNROLL
-    for (size_t i = 0; i < tile; i++) {
-        winograd_outputs_row(tile, winograd_lanes(by_pixel), i, u->m[0], middle, y);
+    for (size_t i = 0; i < of.tile; i++) {
+        winograd_outputs_row(of, winograd_lanes(by_pixel), i, u->m[0], middle, y);
         if (!pool) {
-            winograd_put(by_pixel, tile, u, i, y);
+            winograd_put(by_pixel, of.tile, u, i, y);
         } else {
             vec larger = vec_max(y[0], y[1]);
             largest[0] = i == 0 ? larger : vec_max(largest[0], larger);
@@ -106,18 +107,18 @@ VEC_INLINE void winograd_output_tile(bool by_pixel, size_t tile, bool pool, cons
     if (pool) winograd_put(by_pixel, 1, u, 0, largest);
 }
 
-VEC_INLINE void winograd_output_unit(bool by_pixel, size_t tile, bool pool, const winograd_unit *u) {
-    if (pool && tile == 3)
+VEC_INLINE void winograd_output_unit(bool by_pixel, winograd_scheme of, bool pool, const winograd_unit *u) {
+    if (pool && of.tile == 3)
         winograd_output_windows(by_pixel, u);
     else
-        winograd_output_tile(by_pixel, tile, pool, u);
+        winograd_output_tile(by_pixel, of, pool, u);
 }
 
 static const float winograd_lowest = -INFINITY; /* all that is compared to it are numbers, or -infinity */
 
 /* Lanes being output channels, all of some units. */
-VEC_INLINE void winograd_output_channels(size_t tile, bool pool, const winograd_output *a) {
-    size_t pixels = pool && tile == 2 ? 1 : tile;
+VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const winograd_output *a) {
+    size_t pixels = pool && of.tile == 2 ? 1 : of.tile;
     winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
     for (size_t n = 0; n < a->channels; n += vec_lanes) {
         u.bias = vec_load(a->bias + n);
@@ -127,15 +128,15 @@ VEC_INLINE void winograd_output_channels(size_t tile, bool pool, const winograd_
                 u.m[k] = a->m + (a->block->first[unit] + k) * a->m_row + n;
             u.upper = a->block->unit_rows[unit] == 1;
             u.to = a->to + pixels * unit * product_lanes + n;
-            winograd_output_unit(false, tile, pool, &u);
+            winograd_output_unit(false, of, pool, &u);
         }
     }
 }
 
 /* Lanes being tiles, some vectors of units in output channels one by one. */
-VEC_INLINE void winograd_output_pixels(size_t tile, bool pool, const winograd_output *a) {
+VEC_INLINE void winograd_output_pixels(winograd_scheme of, bool pool, const winograd_output *a) {
     static const size_t side_by_side[16] = {0, 0, 0, 0, 12, 0, 0, 0, 24, 0, 0, 0, 36};
-    size_t pixels = pool && tile == 2 ? 1 : tile, tiles = a->block->tiles;
+    size_t pixels = pool && of.tile == 2 ? 1 : of.tile, tiles = a->block->tiles;
     winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
     u.upper = tiles < 4;
     for (size_t unit = a->first; unit < a->end; unit += vec_lanes) {
@@ -147,7 +148,7 @@ VEC_INLINE void winograd_output_pixels(size_t tile, bool pool, const winograd_ou
             u.m[k] = a->m + (n + k) / tune_tile_vecs * a->m_vecs + (n + k) % tune_tile_vecs * vec_lanes;
         for (size_t row = 0; row < a->channels; row++, u.to += a->to_channel) {
             u.bias = vec_splat(a->bias + row);
-            winograd_output_unit(true, tile, pool, &u);
+            winograd_output_unit(true, of, pool, &u);
             VEC_UNROLL
             for (size_t k = 0; k < 4; k++)
                 u.m[k] += a->m_row;
@@ -157,24 +158,20 @@ VEC_INLINE void winograd_output_pixels(size_t tile, bool pool, const winograd_ou
 
 /* As functions of their own, for the sake of their registers. */
 typedef void winograd_output_function(const winograd_output *a);
-#define WINOGRAD_OUTPUT(lanes, tile, pool) \
-    static void winograd_output_##lanes##_##tile##_##pool(const winograd_output *a) { \
-        winograd_output_##lanes(tile, pool, a); \
+#define WINOGRAD_OUTPUT(lanes, of, pool) \
+    static void winograd_output_##lanes##_##of##_##pool(const winograd_output *a) { \
+        winograd_output_##lanes(winograd_##of, pool, a); \
     }
-#define WINOGRAD_OUTPUTS(lanes) \
-    WINOGRAD_OUTPUT(lanes, 2, 0) \
-    WINOGRAD_OUTPUT(lanes, 2, 1) \
-    WINOGRAD_OUTPUT(lanes, 3, 0) \
-    WINOGRAD_OUTPUT(lanes, 3, 1)
-WINOGRAD_OUTPUTS(channels)
-WINOGRAD_OUTPUTS(pixels)
-#define WINOGRAD_OUTPUT_NAMES(lanes) \
-    { \
-        {winograd_output_##lanes##_2_0, winograd_output_##lanes##_2_1}, { \
-            winograd_output_##lanes##_3_0, winograd_output_##lanes##_3_1 \
-        } \
-    }
-static winograd_output_function *const winograd_outputs[2][2][2] = {WINOGRAD_OUTPUT_NAMES(channels),
-                                                                    WINOGRAD_OUTPUT_NAMES(pixels)};
+#define WINOGRAD_OUTPUTS(X, lanes) X(lanes, 22, 0) X(lanes, 22, 1) X(lanes, 32, 0) X(lanes, 32, 1) X(lanes, 23, 0) X(lanes, 23, 1)
+WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, channels)
+WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, pixels)
+#define WINOGRAD_OUTPUT_NAME(lanes, of, pool) winograd_output_##lanes##_##of##_##pool,
+static winograd_output_function *const winograd_outputs[2][2 * WINOGRAD_SCHEMES] = {
+    {WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT_NAME, channels)}, {WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT_NAME, pixels)}};
+
+/* The function for a plan. */
+VEC_INLINE winograd_output_function *winograd_output_of(const winograd_plan *p, bool pool) {
+    return winograd_outputs[p->by_pixel][2 * p->of.index + pool];
+}
 
 #endif

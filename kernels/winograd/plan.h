@@ -6,6 +6,7 @@
 #include "../arrange.h"
 #include "../direct.h"
 #include "../finish.h"
+#include "scheme.h"
 
 enum {
     winograd_slots = 64, /* tiles of a block, at most */
@@ -56,6 +57,7 @@ _Static_assert((int)tune_slots <= (int)winograd_slots &&
  * unit's are moved left until it ends with the image. Each tile of a block has a slot: those of a unit side by side or,
  * where lanes are tiles, first the first tiles of a vector of units, then their second tiles... */
 typedef struct winograd_plan {
+    winograd_scheme of;
     size_t tile, side, positions;   /* convolution outputs across a tile; inputs across it; inputs of it */
     size_t across, tiles;           /* tiles across a unit, and down; in all */
     size_t pixels;                  /* output pixels across a unit, and down */
@@ -64,7 +66,10 @@ typedef struct winograd_plan {
     size_t slots, units;            /* of a block, at most: tiles, and units */
     size_t v_position, v_channel;   /* floats of transformed inputs between positions, and between channels, */
     size_t v_slots, v_block;        /* and between blocks of so many tiles */
+    size_t v_row;                   /* and between tiles, where lanes were input channels */
     size_t m_row;                   /* floats of products between rows */
+    bool from_pixels;               /* the image is read as source.h has it, with lanes that are input channels */
+    size_t band;                    /* rows of units whose inputs it has at a time */
     bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
     bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
     bool fused;                     /* and products become outputs while they are in registers */
@@ -85,7 +90,8 @@ VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_ve
  * outputs can be stored as they come, by quads of units, or channels are very few. */
 static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
     size_t units = p->unit_rows * p->unit_columns, tiles = units * p->tiles;
-    if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
+    if (p->side == 3) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
+    if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd23, tiles, units, vec_lanes);
     bool in_place = s->out_width % (p->pixels * 4) == 0;
     if (vec_lanes > 4 && !in_place && s->channels > 8) return false;
     return tiles > 24 || vec_lanes == 1 ? arrange_by_pixel(s, arrange_winograd32, tiles, units, vec_lanes) : false;
@@ -116,23 +122,38 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
     return packed_min(packed_round_up(packed_even(s->out_channels, most), group), most);
 }
 
-static winograd_plan winograd_make_plan(const convpool_shape *s, size_t tile) {
-    winograd_plan p = {.tile = tile, .side = tile + 1, .positions = (tile + 1) * (tile + 1)};
+/* Whether the image is read as source.h has it: where its channels lie side by side, or zeros around it. */
+static bool winograd_from_pixels(const convpool_shape *s) {
+    return s->input_hwc || s->padded_height != s->height || s->padded_width != s->width;
+}
+
+/* Rows of windows of a row of units. */
+static size_t winograd_unit_windows(const winograd_plan *p) { return p->across * p->tile; }
+
+static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme of) {
+    size_t tile = of.tile;
+    winograd_plan p = {.of = of, .tile = tile, .side = of.side, .positions = of.side * of.side};
     p.across = s->pool && tile == 3 ? 2 : 1;
     p.tiles = p.across * p.across;
     p.pixels = s->pool && tile == 2 ? 1 : tile;
     p.conv_height = s->pool ? 2 * s->out_height : s->out_height;
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
+    p.from_pixels = winograd_from_pixels(s);
+    size_t step = winograd_unit_windows(&p);
+    p.band = p.from_pixels ? (source_window_rows(s, step) + step - 1) / step : SIZE_MAX;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
-    p.by_pixel = winograd_is_by_pixel(s, &p);
-    p.fused = p.by_pixel && s->pool && tile == 2 && s->channels <= tune_fuse;
+    p.by_pixel = !p.from_pixels && !s->output_hwc && finish_is_plain(s) && winograd_is_by_pixel(s, &p);
+    p.fused = p.by_pixel && s->pool && of.side == 3 && s->channels <= tune_fuse;
     p.set = p.tiles == 1 ? tune_tile_vecs : winograd_set;
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
-    p.gathered = p.by_pixel && s->pool && tile == 2 && s->out_width >= vec_lanes;
+    p.gathered = p.by_pixel && s->pool && of.side == 3 && s->out_width >= vec_lanes;
     p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
-    p.v_position = p.fused ? p.slots : s->channels * p.v_slots + winograd_pad;
+    p.v_row = packed_round_up(s->channels, vec_lanes) + winograd_pad;
+    p.v_position = p.fused         ? p.slots
+                   : p.from_pixels ? p.slots * p.v_row + winograd_pad
+                                   : s->channels * p.v_slots + winograd_pad;
     p.v_channel = p.fused ? p.positions * p.slots : p.v_slots;
     p.v_block = p.fused ? s->channels * p.v_channel : p.positions * p.v_position;
     p.m_row = p.positions * winograd_lanes(p.by_pixel) + winograd_pad;
@@ -172,8 +193,8 @@ static packed_blocks winograd_blocks(const winograd_plan *p) {
     return p->by_pixel ? (packed_blocks){p->rows, 1} : (packed_blocks){product_lanes, vec_lanes};
 }
 
-static size_t winograd_packed_size(const convpool_shape *s, size_t tile) {
-    winograd_plan p = winograd_make_plan(s, tile);
+static size_t winograd_packed_size(const convpool_shape *s, winograd_scheme of) {
+    winograd_plan p = winograd_make_plan(s, of);
     size_t channels = packed_channels(s, winograd_blocks(&p)), behind = 4; /* may be loaded with the last of them */
     size_t weights = p.positions * s->channels * channels * p.copies + behind;
     return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
@@ -188,7 +209,7 @@ static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p,
         size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
         for (size_t c = 0; c < s->channels; c++, at += step) {
             float filter[16];
-            convpool_winograd_filter(s, p->tile, weights, o, c, filter);
+            convpool_winograd_filter(s, p->side, weights, o, c, filter);
             for (size_t t = 0; t < p->positions; t++) {
                 size_t position = (p->fused ? t % 3 * 3 * s->channels + t / 3 : t * s->channels) * count;
                 for (size_t copy = 0; copy < p->copies; copy++)
@@ -198,13 +219,13 @@ static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p,
     }
 }
 
-static void winograd_pack(const convpool_shape *s, size_t tile, const float *weights, const float *bias, void *packed) {
+static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias, void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias);
     *to = limit;
     direct_pack(s, weights, bias, to + packed_limit);
     to += packed_limit + winograd_packed_direct(s);
     if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
-    winograd_plan p = winograd_make_plan(s, tile);
+    winograd_plan p = winograd_make_plan(s, of);
     packed_blocks blocks = winograd_blocks(&p);
     for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
@@ -215,8 +236,9 @@ static void winograd_pack(const convpool_shape *s, size_t tile, const float *wei
         to[i] = 0;
 }
 
-static double winograd_error_bound(const convpool_shape *s, size_t tile, const void *packed, double max_abs_input) {
-    return packed_winograd_bound(s, direct_blocks(s), tile, packed, max_abs_input);
+static double winograd_error_bound(const convpool_shape *s, winograd_scheme of, const void *packed,
+                                   double max_abs_input) {
+    return packed_winograd_bound(s, direct_blocks(s), of.side, packed, max_abs_input);
 }
 
 /* ---- Scratch ---- */
@@ -236,14 +258,23 @@ static size_t winograd_m_floats(const winograd_plan *p) {
     return p->by_pixel ? (p->set + tune_tile_vecs - 1) / tune_tile_vecs * p->m_vecs : p->chunk * p->slots * p->m_row;
 }
 
-static size_t winograd_scratch_size(const convpool_shape *s, size_t tile) {
-    winograd_plan p = winograd_make_plan(s, tile);
-    size_t pixels = p.pixels * p.pixels * p.units * (p.by_pixel ? p.rows : product_lanes);
-    size_t own = (winograd_v_floats(&p) + winograd_m_floats(&p) + pixels) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+/* In floats: all of that, or what `direct` needs, for rows that it computes. */
+static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan *p) {
+    size_t pixels = p->pixels * p->pixels * p->units * (p->by_pixel ? p->rows : product_lanes);
+    size_t own = (winograd_v_floats(p) + winograd_m_floats(p) + pixels) * sizeof(float);
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
     if (row > direct) direct = row;
-    return own > direct ? own : direct;
+    return packed_round_up(own > direct ? own : direct, CONVPOOL_ALIGNMENT) / sizeof(float);
+}
+
+/* Behind it a band of the source, and the distances of a tile's channels. */
+static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
+    winograd_plan p = winograd_make_plan(s, of);
+    size_t source = p.from_pixels
+                        ? source_floats(s, winograd_unit_windows(&p)) * sizeof(float) + s->channels * sizeof(size_t)
+                        : 0;
+    return winograd_work_floats(s, &p) * sizeof(float) + source + CONVPOOL_ALIGNMENT - 1;
 }
 
 #endif

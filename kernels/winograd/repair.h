@@ -5,58 +5,19 @@
 
 #include "output.h"
 
-/* The larger, in each lane, of `most` and the magnitudes of n floats; the same float may be taken twice. */
-VEC_INLINE vec winograd_magnitude(const float *x, size_t n, vec most) {
-    vec four[4] = {most, most, most, most};
-    size_t i = 0;
-    if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
-        four[0] = vec_max_magnitude(four[0], vec_load(x));
-        i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
-    }
-    for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
-        VEC_UNROLL
-        for (size_t k = 0; k < 4; k++)
-            four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
-    }
-    for (; i < n; i += vec_lanes) {
-        vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
-        four[0] = vec_max_magnitude(four[0], last);
-    }
-    return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
-}
-
-/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
-static bool winograd_is_below(vec most, float limit) {
-    float lanes[vec_lanes];
-    uint32_t bits[vec_lanes], limit_bits;
-    vec_store(lanes, most);
-    memcpy(bits, lanes, sizeof bits);
-    memcpy(&limit_bits, &limit, sizeof limit_bits);
-    for (size_t n = 0; n < vec_lanes; n++)
-        if (bits[n] >= limit_bits) return false;
-    return true;
-}
-
 /* Whether rows of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
  * that lies in their rows, dropped columns, too. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
-    size_t step = p->across * p->tile, first = first_row * step, last = packed_min(end_row * step, p->conv_height);
-    vec most = vec_zero();
-    for (size_t c = 0; c < s->channels; c++)
-        most = winograd_magnitude(input + (c * s->height + first) * s->width, (last + 1 - first) * s->width, most);
-    return !winograd_is_below(most, limit);
+    size_t step = p->across * p->tile, last = packed_min(end_row * step, p->conv_height) + p->side - p->tile;
+    return !source_rows_are_below(s, input, limit, first_row * step, last, s->padded_width);
 }
 
 /* Whether some output of row `row` of tiles does. */
 static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t row) {
-    size_t first = row * p->tile, last = packed_min(first + p->tile, p->conv_height);
-    vec most = vec_zero();
-    for (size_t c = 0; c < s->channels; c++)
-        for (size_t i = first; i <= last; i++)
-            most = winograd_magnitude(input + (c * s->height + i) * s->width, p->conv_width + 1, most);
-    return !winograd_is_below(most, limit);
+    size_t first = row * p->tile, more = p->side - p->tile, last = packed_min(first + p->tile, p->conv_height) + more;
+    return !source_rows_are_below(s, input, limit, first, last, p->conv_width + more);
 }
 
 /* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
@@ -73,6 +34,21 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
     }
 }
 
+/* Turns sums of a row of convolution outputs, [column][channel], into the maxima of pairs of them, finished, in the same
+ * place. */
+static void winograd_pair_sums(const direct_call *a, size_t pairs, size_t o, size_t lanes) {
+    for (size_t n = 0; n < lanes; n += vec_lanes) {
+        vec bias = vec_load(a->bias + o + n);
+        for (size_t i = 0; i < pairs; i++) {
+            vec left = vec_load(a->sums + 2 * i * lanes + n), right = vec_load(a->sums + (2 * i + 1) * lanes + n);
+            vec both = finish(vec_max4(left, left, right, right), bias, finish_is_relu(a->shape));
+            vec_store(a->sums + i * lanes + n, both);
+        }
+    }
+    if (!finish_is_plain(a->shape))
+        finish_activate(a->shape, a->blocks, a->bias, o, (activate_rows){a->sums, pairs, lanes, .channels = lanes});
+}
+
 /* Takes a row of convolution outputs into a row of pixels that has the maxima of the other row of their windows. */
 static void winograd_merge_row(const convpool_job *job, const float *packed, size_t conv_row) {
     const convpool_shape *s = job->shape;
@@ -87,16 +63,13 @@ static void winograd_merge_row(const convpool_job *job, const float *packed, siz
         direct_make_block(&a, conv_row * row.out_width + column, count, &b);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
             lanes = direct_sum(&a, &b, o);
-            finish_pixels p =
-                finish_to(s, job->output, conv_row / 2 * s->out_width + column / 2, count / 2, o, lanes);
+            winograd_pair_sums(&a, count / 2, o, lanes);
+            finish_pixels p = finish_to(s, job->output, conv_row / 2 * s->out_width + column / 2, count / 2, o, lanes);
             for (size_t lane = 0; lane < p.channels; lane++)
                 for (size_t i = 0; i < p.count; i++) {
                     float *y = p.to + lane * p.plane + i * p.pixel;
-                    vec left = vec_load_part(a.sums + 2 * i * lanes + lane, 1);
-                    vec right = vec_load_part(a.sums + (2 * i + 1) * lanes + lane, 1);
-                    vec bias = vec_load_part(packed + o + lane, 1), old = vec_load_part(y, 1);
-                    vec both = finish(vec_max4(left, left, right, right), bias, finish_is_relu(s));
-                    vec_store_part(y, vec_max4(old, old, both, both), 1);
+                    vec old = vec_load_part(y, 1), own = vec_load_part(a.sums + i * lanes + lane, 1);
+                    vec_store_part(y, vec_max4(old, old, own, own), 1);
                 }
         }
     }

@@ -13,6 +13,7 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
     const convpool_shape *s = a->job->shape;
     winograd_block b;
     winograd_begin_block(p, upper, &b);
+    b.origin = a->first_row;
     if (p->gathered) {
         winograd_add_all(s, p, &b, row, column, count);
         windows_gather(s, p, a->job->input, b.to[0], count, a->v);
@@ -22,7 +23,7 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
             if (++column == p->unit_columns) column = 0, row++;
         }
         winograd_end_block(p, &b);
-        (p->tile == 2 ? winograd_transform_block_2 : winograd_transform_block_3)(s, p, &b, a->job->input, a->v);
+        winograd_transforms[p->from_pixels][p->side == 4](s, p, &b, p->from_pixels ? a->rows : a->job->input, a->v);
     }
     winograd_run_block(a, &b);
 }
@@ -98,34 +99,64 @@ static void winograd_run_mixed(const winograd_call *a, size_t unit_row, unsigned
         winograd_merge_row(a->job, a->bias, 2 * middle + (large != 1));
 }
 
-static void winograd_run_layer(const convpool_job *job, size_t tile) {
+/* Rows of units whose inputs are at hand. */
+static void winograd_run_rows(const winograd_call *a, size_t row, size_t end) {
+    while (row < end) {
+        row = winograd_run_units(a, row, end);
+        size_t first = row; /* of those that may be large */
+        unsigned large = 0;
+        for (bool all = true; row < end; row++) {
+            large = winograd_large_rows(a, row, &all);
+            if (!all) break;
+        }
+        if (row > first)
+            winograd_run_directly(a, first * a->plan.pixels, row * a->plan.pixels);
+        else if (row < end)
+            winograd_run_mixed(a, row++, large);
+    }
+}
+
+static size_t winograd_row_step(const convpool_shape *s, winograd_scheme of) {
+    return s->pool && of.tile == 2 ? 1 : of.tile;
+}
+
+/* Puts everything that a call needs in its place. */
+static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of) {
     const convpool_shape *s = job->shape;
     const float *header = job->packed;
     winograd_call a = {
-        .job = job, .plan = winograd_make_plan(s, tile), .limit = *header, .end_row = job->first_row + job->row_count};
-    const winograd_plan *p = &a.plan;
+        .job = job, .plan = winograd_make_plan(s, of), .limit = *header, .end_row = job->first_row + job->row_count};
     a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
     a.v = packed_align(job->scratch);
-    a.m = a.v + winograd_v_floats(p);
-    a.pixels = a.m + winograd_m_floats(p);
+    a.m = a.v + winograd_v_floats(&a.plan);
+    a.pixels = a.m + winograd_m_floats(&a.plan);
+    if (!a.plan.from_pixels) return a;
+    a.band = a.v + winograd_work_floats(s, &a.plan);
+    size_t *terms = (size_t *)(void *)(a.band + source_floats(s, winograd_unit_windows(&a.plan)));
+    for (size_t c = 0; c < s->channels; c++)
+        terms[c] = c;
+    a.terms = terms;
+    return a;
+}
+
+static void winograd_run_layer(const convpool_job *job, winograd_scheme of) {
+    const convpool_shape *s = job->shape;
+    winograd_call a = winograd_begin(job, of);
+    const winograd_plan *p = &a.plan;
     if (a.limit == 0) {
         winograd_run_directly(&a, job->first_row, a.end_row);
         return;
     }
     size_t row = job->first_row / p->pixels, end = (a.end_row + p->pixels - 1) / p->pixels;
-    while (row < end) {
-        row = winograd_run_units(&a, row, end);
-        size_t first = row; /* of those that may be large */
-        unsigned large = 0;
-        for (bool all = true; row < end; row++) {
-            large = winograd_large_rows(&a, row, &all);
-            if (!all) break;
+    for (size_t count; row < end; row += count) {
+        count = packed_min(p->band, end - row);
+        if (p->from_pixels) {
+            size_t step = winograd_unit_windows(p), first = row * step;
+            a.first_row = first;
+            a.rows = source_rows(s, job->input, first, packed_min(count * step, s->conv_height - first), a.band);
         }
-        if (row > first)
-            winograd_run_directly(&a, first * p->pixels, row * p->pixels);
-        else if (row < end)
-            winograd_run_mixed(&a, row++, large);
+        winograd_run_rows(&a, row, row + count);
     }
     vec_end();
 }

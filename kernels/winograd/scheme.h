@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The algorithms `winograd22` and `winograd32`: Winograd's minimal filtering F(2x2, 2x2) and F(3x3, 2x2) (S. Winograd,
- * Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for Convolutional Neural Networks,
- * 2016). doc/algorithms.md explains them from the beginning. F(m, 2) makes m outputs of a filter of 2 in one dimension;
- * two dimensions nest one in the other. Of inputs d, a filter g and outputs y:
+ * The algorithms `winograd22`, `winograd32` and `winograd23`: Winograd's minimal filtering F(2x2, 2x2), F(3x3, 2x2) and
+ * F(2x2, 3x3) (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for
+ * Convolutional Neural Networks, 2016). doc/algorithms.md explains them from the beginning. F(m, r) makes m outputs of a
+ * filter of r in one dimension, from m + r - 1 inputs; two dimensions nest one in the other. Of inputs d, a filter g and
+ * outputs y:
  *
  *   F(2, 2)   v = d0 - d1, d1, d2 - d1             u = g0, g0 + g1, g1
  *             m = u v                              y = m0 + m1, m1 + m2
  *   F(3, 2)   v = d0 - d2, d1 + d2, d2 - d1, d3 - d1
  *             u = g0, (g0 + g1) / 2, (g0 - g1) / 2, g1
  *             m = u v                              y = m0 + (m1 + m2), m1 - m2, (m1 + m2) + m3
+ *   F(2, 3)   v as of F(3, 2)
+ *             u = g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
+ *             m = u v                              y = m0 + (m1 + m2), (m1 - m2) + m3
  *
  * (u is weights.c's.)
  *
  * Order of evaluation, the same on every ISA. Inputs: down the columns of a tile, then across, without fused
  * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over c ascending, one chain of
- * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then ReLU. Rows of tiles
- * lie on a grid from row 0 on. So do their columns, but that the last tiles of a row, together one whole output pixel
+ * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then the activation. Rows of
+ * tiles lie on a grid from row 0 of the convolution's outputs on. So do their columns, but that the last tiles of a row, together one whole output pixel
  * or more, are moved left until they end with the image; where two tiles have the same output, the right one's counts.
  * Inputs that no output reads count as 0.
  *
@@ -28,19 +32,26 @@
  * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; Barabasz et al., Error Analysis
  * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018): with u = 2^-24,
  * |y - exact| <= k u (|b| + sum over c of max |x[c]| sum |w[c]|) + k 2^-149 (1 + sum |x|), the maximum and the sum of
- * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2) and 16 for F(3x3, 2x2). For no product
+ * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2), else 16. For no product
  * meets more than two roundings of its input, one of its weight, C in its chain, four on the way to an output and the
  * bias's; and the magnitudes that lead to an output sum to no more than 3 max |d| (|g0| + |g1|) in one dimension of
- * F(2, 2), and 4 of F(3, 2).
+ * F(2, 2), and 4 of the others, with |g2| among the latter where there is one.
  */
 #ifndef CONVPOOL_WINOGRAD_SCHEME_H
 #define CONVPOOL_WINOGRAD_SCHEME_H
 
 #include "../vector/vector.h"
 
-/* v of d, tile + 1 vectors each. `tile` is a constant after inlining. */
-VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *v) {
-    if (tile == 2) {
+/* F(tile x tile, filter x filter): outputs across a tile, and inputs. Constants after inlining. */
+typedef struct winograd_scheme {
+    size_t index, tile, filter, side;
+} winograd_scheme;
+#define WINOGRAD_SCHEMES 3
+static const winograd_scheme winograd_22 = {0, 2, 2, 3}, winograd_32 = {1, 3, 2, 4}, winograd_23 = {2, 2, 3, 4};
+
+/* v of d, `side` vectors each, which is a constant after inlining. */
+VEC_INLINE void winograd_forward(size_t side, const vec *d, vec *v) {
+    if (side == 3) {
         v[0] = vec_sub(d[0], d[1]);
         v[1] = d[1];
         v[2] = vec_sub(d[2], d[1]);
@@ -53,9 +64,9 @@ VEC_INLINE void winograd_forward(size_t tile, const vec *d, vec *v) {
 }
 
 /* y[i] of m, for i ascending; `middle` keeps what the first and the last of F(3, 2) share. */
-VEC_INLINE vec winograd_inverse(size_t tile, size_t i, const vec *m, vec *middle) {
-    if (tile == 2) return vec_add(m[i], m[i + 1]);
-    if (i == 1) return vec_sub(m[1], m[2]);
+VEC_INLINE vec winograd_inverse(winograd_scheme of, size_t i, const vec *m, vec *middle) {
+    if (of.side == 3) return vec_add(m[i], m[i + 1]);
+    if (i == 1) return of.tile == 3 ? vec_sub(m[1], m[2]) : vec_add(vec_sub(m[1], m[2]), m[3]);
     if (i == 2) return vec_add(*middle, m[3]);
     *middle = vec_add(m[1], m[2]);
     return vec_add(m[0], *middle);

@@ -20,27 +20,36 @@ float convpool_winograd_limit(const convpool_shape *s, const float *weights, con
     return (float)limit;
 }
 
-/* One dimension: the filter (g0, g1) at each position of the tile. */
-static void transform(size_t tile, double g0, double g1, double *to) {
-    to[0] = g0;
-    if (tile == 2) {
-        to[1] = g0 + g1;
+/* One dimension: a filter of two or three at each position of the tile. */
+static void transform(size_t filter, size_t side, const double *g, double *to) {
+    double last = g[filter - 1];
+    to[0] = g[0];
+    to[side - 1] = last;
+    if (side == 3) {
+        to[1] = g[0] + last;
+    } else if (filter == 2) {
+        to[1] = (g[0] + last) / 2;
+        to[2] = (g[0] - last) / 2;
     } else {
-        to[1] = (g0 + g1) / 2;
-        to[2] = (g0 - g1) / 2;
+        to[1] = (g[0] + g[1] + last) / 2;
+        to[2] = (g[0] - g[1] + last) / 2;
     }
-    to[tile] = g1;
 }
 
-void convpool_winograd_filter(const convpool_shape *s, size_t tile, const float *weights, size_t o, size_t c,
+void convpool_winograd_filter(const convpool_shape *s, size_t side, const float *weights, size_t o, size_t c,
                               float *to) {
-    double rows[2][4], column[4];
-    for (size_t u = 0; u < 2; u++)
-        transform(tile, (double)weights[convpool_weight(s, o, c, u, 0)], (double)weights[convpool_weight(s, o, c, u, 1)],
-                  rows[u]);
-    for (size_t j = 0; j <= tile; j++) {
-        transform(tile, rows[0][j], rows[1][j], column);
-        for (size_t i = 0; i <= tile; i++)
-            to[i * (tile + 1) + j] = (float)column[i];
+    size_t filter = s->filter_height;
+    double rows[3][4], column[4], g[3];
+    for (size_t u = 0; u < filter; u++) {
+        for (size_t v = 0; v < filter; v++)
+            g[v] = (double)weights[convpool_weight(s, o, c, u, v)];
+        transform(filter, side, g, rows[u]);
+    }
+    for (size_t j = 0; j < side; j++) {
+        for (size_t u = 0; u < filter; u++)
+            g[u] = rows[u][j];
+        transform(filter, side, g, column);
+        for (size_t i = 0; i < side; i++)
+            to[i * side + j] = (float)column[i];
     }
 }
