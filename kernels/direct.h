@@ -96,69 +96,79 @@ typedef struct direct_block {
     size_t slots, at[direct_slots];
 } direct_block;
 
-static void direct_add_slot(const direct_call *a, size_t row, size_t column, direct_block *b) {
-    source_strides step = source_steps(a->shape);
-    b->at[b->slots++] =
-        (row - a->first_row) * source_step(a->shape) * step.row + column * a->shape->stride_width * step.column;
-}
-
 /* Makes the block of so many pixels of the output plane. A window at the edge has its last row or column twice if there
  * is but one. */
 static void direct_make_block(const direct_call *a, size_t first, size_t pixels, direct_block *b) {
     const convpool_shape *s = a->shape;
-    size_t row = first / s->out_width, column = first % s->out_width;
-    b->slots = 0;
-    for (; pixels > 0; pixels--) {
-        for (size_t i = 0; i < 4 && s->pool; i++)
-            direct_add_slot(a, packed_min(2 * row + i / 2, s->conv_height - 1),
-                            packed_min(2 * column + i % 2, s->conv_width - 1), b);
-        if (!s->pool) direct_add_slot(a, row, column, b);
-        if (++column == s->out_width) column = 0, row++;
+    source_strides step = source_steps(s);
+    size_t down = source_step(s) * step.row, across = s->stride_width * step.column, window = s->pool ? 2 : 1;
+    size_t row = first / s->out_width, column = first % s->out_width, *at = b->at;
+    b->slots = window * window * pixels;
+    for (size_t n; pixels > 0; pixels -= n, row++, column = 0) {
+        n = packed_min(pixels, s->out_width - column);
+        size_t upper = (window * row - a->first_row) * down + window * column * across;
+        size_t lower = upper + (window * row + 1 < s->conv_height ? down : 0);
+        for (size_t i = 0; i < n; i++, upper += window * across, lower += window * across) {
+            *at++ = upper;
+            if (window == 1) continue;
+            size_t next = 2 * (column + i) + 1 < s->conv_width ? across : 0;
+            *at++ = upper + next;
+            *at++ = lower;
+            *at++ = lower + next;
+        }
     }
 }
 
-/* A block's sums, [slot][channel], in the output channels from o on that are computed together: how many these are. */
-static size_t direct_sum(const direct_call *a, const direct_block *b, size_t o) {
-    const convpool_shape *s = a->shape;
-    size_t lanes = packed_block(s, a->blocks, o);
-    product_at_run(&(product_at){.rows = a->rows,
-                                 .terms = a->terms,
-                                 .lanes = a->weights + o * s->depth,
-                                 .sums = a->sums,
-                                 .sum_row = lanes,
-                                 .depth = s->depth},
-                   b->at, b->slots, lanes / vec_lanes);
-    return lanes;
+/* The product for output channels from o on, but for where its sums go. */
+static product_at direct_product(const direct_call *a, size_t o) {
+    return (product_at){
+        .rows = a->rows, .terms = a->terms, .lanes = a->weights + o * a->shape->depth, .depth = a->shape->depth};
 }
 
-/* Turns a block's sums, [slot][channel], into its pixels, in the same place. */
-static void direct_finish(const direct_call *a, size_t slots, size_t o, size_t lanes) {
-    const convpool_shape *s = a->shape;
-    bool relu = finish_is_relu(s), late = s->late;
+/* The maxima of windows, finished or to be finished, in the place of the sums, [slot][channel]. */
+static void direct_pool(const direct_call *a, size_t windows, size_t o, size_t lanes, bool to_finish) {
+    bool relu = finish_is_relu(a->shape);
     for (size_t n = 0; n < lanes; n += vec_lanes) {
         vec bias = vec_load(a->bias + o + n);
         float *to = a->sums + n, *from = to;
-        if (s->pool && !late)
-            for (size_t left = slots; left > 0; left -= 4, to += lanes, from += 4 * lanes)
-                vec_store(to, finish(vec_max4(vec_load(from), vec_load(from + lanes), vec_load(from + 2 * lanes),
-                                              vec_load(from + 3 * lanes)),
-                                     bias, relu));
-        else
-            for (size_t left = slots; left > 0; left--, to += lanes)
-                vec_store(to, finish(vec_load(to), bias, relu));
+        for (size_t left = windows; left > 0; left--, to += lanes, from += 4 * lanes) {
+            vec largest = vec_max4(vec_load(from), vec_load(from + lanes), vec_load(from + 2 * lanes),
+                                   vec_load(from + 3 * lanes));
+            vec_store(to, to_finish ? finish(largest, bias, relu) : largest);
+        }
     }
-    if (finish_is_plain(s)) return;
-    finish_activate(s, a->blocks, a->bias, o,
-                    (activate_rows){.y = a->sums,
-                                    .rows = s->pool && !late ? slots / 4 : slots,
-                                    .pitch = lanes,
-                                    .channels = lanes});
-    for (size_t n = 0; n < lanes && late; n += vec_lanes) {
-        float *to = a->sums + n, *from = to;
-        for (size_t left = slots; left > 0; left -= 4, to += lanes, from += 4 * lanes)
-            vec_store(to, vec_max4(vec_load(from), vec_load(from + lanes), vec_load(from + 2 * lanes),
-                                   vec_load(from + 3 * lanes)));
-    }
+}
+
+/* Whether a block's pixels in these channels are what the product itself stores in the output. */
+static bool direct_in_place(const convpool_shape *s, size_t o, size_t lanes) {
+    bool side_by_side = s->output_hwc || s->out_height * s->out_width == 1;
+    return !s->pool && side_by_side && finish_is_plain(s) && o + lanes <= s->out_channels;
+}
+
+/* A block's `pixels` pixels, from pixel `first` on, in the output channels from o on that are computed together: how many
+ * these are. */
+static size_t direct_pixels(const direct_call *a, const direct_block *b, size_t first, size_t pixels, size_t o,
+                            float *output) {
+    const convpool_shape *s = a->shape;
+    size_t lanes = packed_block(s, a->blocks, o);
+    finish_pixels to = finish_to(s, output, first, pixels, o, lanes);
+    bool late = s->late || !s->pool, in_place = direct_in_place(s, o, lanes); /* finished sum by sum */
+    product_at p = direct_product(a, o);
+    p.sums = in_place ? to.to : a->sums;
+    p.sum_row = in_place ? s->out_channels : lanes;
+    p.bias = late ? a->bias + o : NULL;
+    p.floor = finish_is_relu(s) ? &finish_zero : &finish_lowest;
+    product_at_run(&p, b->at, b->slots, lanes / vec_lanes);
+    if (in_place) return lanes;
+    if (!late) direct_pool(a, pixels, o, lanes, true);
+    if (!finish_is_plain(s))
+        finish_activate(s, a->blocks, a->bias, o,
+                        (activate_rows){a->sums, late ? b->slots : pixels, lanes, .channels = lanes});
+    if (late && s->pool) direct_pool(a, pixels, o, lanes, false);
+    to.from = a->sums;
+    to.pitch = lanes;
+    finish_write(&to);
+    return lanes;
 }
 
 static void direct_run(const convpool_job *job) {
@@ -176,14 +186,8 @@ static void direct_run(const convpool_job *job) {
             direct_block b;
             pixels = packed_min(most, end - first);
             direct_make_block(&a, first, pixels, &b);
-            for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-                lanes = direct_sum(&a, &b, o);
-                direct_finish(&a, b.slots, o, lanes);
-                finish_pixels p = finish_to(s, job->output, first, pixels, o, lanes);
-                p.from = a.sums;
-                p.pitch = lanes;
-                finish_write(&p);
-            }
+            for (size_t o = 0; o < s->out_channels;)
+                o += direct_pixels(&a, &b, first, pixels, o, job->output);
         }
     }
     vec_end();

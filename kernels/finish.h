@@ -12,6 +12,8 @@ VEC_INLINE vec finish(vec sum, vec bias, bool relu) {
     return relu ? vec_max(vec_zero(), y) : y;
 }
 
+static const float finish_zero = 0, finish_lowest = -INFINITY; /* below which such results are not */
+
 /* Activations that finish() does not know are applied afterwards. */
 VEC_INLINE bool finish_is_relu(const convpool_shape *s) { return s->activation == CONVPOOL_ACTIVATION_RELU; }
 VEC_INLINE bool finish_is_plain(const convpool_shape *s) {

@@ -183,6 +183,8 @@ typedef struct product_at {
     float *sums;    /* [row][lane], */
     size_t sum_row; /* floats from one row's to the next's */
     size_t depth;
+    const float *bias;  /* [lane], to be added to each sum, or NULL; */
+    const float *floor; /* and then no sum is to be less than this */
 } product_at;
 
 enum {
@@ -215,6 +217,16 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
             VEC_UNROLL
             for (size_t n = 0; n < vecs; n++)
                 sum[i][n] = vec_mul_add(of_row, rows > 1 ? of_lanes[n] : vec_load_aligned(lanes + n * vec_lanes), sum[i][n]);
+        }
+    }
+    if (p->bias != NULL) {
+        vec least = vec_splat(p->floor);
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++) {
+            vec bias = vec_load_aligned(p->bias + n * vec_lanes);
+            VEC_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                sum[i][n] = vec_max(least, vec_add(sum[i][n], bias));
         }
     }
     VEC_UNROLL

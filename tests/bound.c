@@ -19,14 +19,15 @@ static convpool_layer *layer_of(const problem *p, const char *kernel) {
 
 /* The header's formula. */
 static double documented(const problem *p, const char *algorithm, double x) {
-    double c = (double)p->spec.in_channels, g = 1, r = 4 * c + 1, n = 4 * c, most = 0;
-    if (strcmp(algorithm, "winograd22") == 0) g = 9, r = c + 8, n = 9 * c;
-    if (strcmp(algorithm, "winograd32") == 0) g = 16, r = c + 8, n = 16 * c;
+    double c = (double)p->spec.in_channels, n = c * (double)p->e.filter, g = 1, r = n + 1, most = 0;
+    size_t terms = p->spec.in_channels * p->e.filter;
+    if (strncmp(algorithm, "winograd", 8) == 0) g = 16, r = c + 8, n = 16 * c;
+    if (strcmp(algorithm, "winograd22") == 0) g = 9, n = 9 * c;
     double u = 0x1p-24, k = g * r / (1 - r * u);
     for (size_t o = 0; o < p->spec.out_channels; o++) {
         double sum = 0;
-        for (size_t i = 0; i < 4 * p->spec.in_channels; i++)
-            sum += fabs((double)p->weights[o * 4 * p->spec.in_channels + i]);
+        for (size_t i = 0; i < terms; i++)
+            sum += fabs((double)p->weights[o * terms + i]);
         most = fmax(most, k * u * (fabs((double)p->bias[o]) + x * sum) + k * 0x1p-149 * (1 + n * x));
     }
     return most;
@@ -36,12 +37,11 @@ void check_bound_is_the_documented_formula(void) {
     uint64_t state = test_seed();
     convpool_kernel_info info;
     for (unsigned round = 0; round < 60; round++) {
-        problem p = problem_new(1 + random_below(&state, 70), 5, 6, 1 + random_below(&state, 20), round % 8);
+        problem p = problem_new(1 + random_below(&state, 70), 5, 6, 1 + random_below(&state, 20), round % 16);
         problem_fill(&p, &state);
         if (round % 5 == 0) p.bias[0] = 1000;
         const double magnitudes[] = {0, (double)FLT_TRUE_MIN, 0x1p-60, 1, 3.25, 0x1p70, 0x1p110};
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-            if (!info.supported) continue;
+        for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
             convpool_layer *layer = layer_of(&p, info.name);
             for (size_t i = 0; i < sizeof magnitudes / sizeof *magnitudes; i++) {
                 double bound = convpool_layer_error_bound(layer, magnitudes[i]);
@@ -66,8 +66,7 @@ void check_bound_is_the_documented_formula(void) {
         double x = large_bias ? 1 : (double)FLT_MAX * (1 - 0x1p-18);
         p.weights[0] = 1;
         p.bias[0] = large_bias ? 0x1p126f : 0;
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-            if (!info.supported) continue;
+        for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
             convpool_layer *layer = layer_of(&p, info.name);
             double bound = convpool_layer_error_bound(layer, x), expected = documented(&p, "direct", x);
             CHECK(bound >= expected * (1 - 1e-14) && bound <= expected * (1 + 1e-12), "%s: %g, not %g", info.name,
@@ -83,7 +82,7 @@ void check_bound_is_infinite_where_a_sum_may_overflow(void) {
     size_t infinite = 0, finite = 0;
     convpool_kernel_info info;
     for (unsigned round = 0; round < 400; round++) {
-        problem p = problem_new(1 + random_below(&state, 9), 8, 13, 3, round % 8);
+        problem p = problem_new(1 + random_below(&state, 9), 8, 13, 3, round % 16);
         int scale = (int)random_below(&state, 110), room = (int)random_below(&state, 12);
         float large = 0;
         for (size_t i = 0; i < p.e.in; i++) {
@@ -97,8 +96,7 @@ void check_bound_is_infinite_where_a_sum_may_overflow(void) {
         if (round % 50 == 0) p.weights[0] = NAN;
         if (round % 50 == 1) p.bias[0] = INFINITY;
         check_problem(&p, BITS, at_end); /* where the bound is finite, so is every result */
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-            if (!info.supported) continue;
+        for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
             convpool_layer *layer = layer_of(&p, info.name);
             double bound = convpool_layer_error_bound(layer, (double)large);
             CHECK(isinf(bound) || bound > 0, "%s: %g", info.name, bound);
@@ -137,7 +135,7 @@ void check_bound_holds_on_adversarial_inputs(void) {
     double largest = 0;
     for (unsigned round = 0; round < 600; round++) {
         size_t channels = 2 + random_below(&state, 30);
-        problem p = problem_new(channels, 7, 9 + random_below(&state, 30), 4, round % 8);
+        problem p = problem_new(channels, 7, 9 + random_below(&state, 30), 4, round % 16);
         problem_fill(&p, &state);
         size_t plane = p.e.in / channels;
         switch (round / 8 % 4) {
@@ -145,7 +143,7 @@ void check_bound_holds_on_adversarial_inputs(void) {
             for (size_t i = plane; i < p.e.in; i++)
                 p.input[i] = p.input[i - plane] * (random_below(&state, 4) ? 1 : 1 + 0x1p-20f);
             for (size_t i = 0; i < p.e.weights; i++)
-                if (i / 4 % channels % 2) p.weights[i] = -p.weights[i - 4];
+                if (i / p.e.filter % channels % 2) p.weights[i] = -p.weights[i - p.e.filter];
             break;
         case 1: /* wide dynamic range */
             for (size_t i = 0; i < p.e.in; i++)
@@ -159,15 +157,15 @@ void check_bound_holds_on_adversarial_inputs(void) {
             break;
         case 3: /* one-hot filters, and among denormal numbers */
             for (size_t i = 0; i < p.e.weights; i++)
-                p.weights[i] = random_below(&state, 4 * channels) ? 0 : p.weights[i];
+                p.weights[i] = random_below(&state, p.e.filter * channels) ? 0 : p.weights[i];
             for (size_t i = 0; i < p.e.in && round % 16 > 7; i++)
                 p.input[i] = random_uniform(&state) * 0x1p-130f;
             break;
         }
         check_problem(&p, BOUND, at_end);
         convpool_kernel_info info;
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++)
-            if (info.supported) largest = fmax(largest, ratio(&p, info.name));
+        for (size_t k = 0; next_kernel(&p.spec, &k, &info);)
+            largest = fmax(largest, ratio(&p, info.name));
         problem_free(&p);
     }
     CHECK(largest > 0 && largest <= 1, "%g", largest);
@@ -197,8 +195,8 @@ void check_bound_is_nearly_reached(void) {
         }
         check_problem(&p, BOUND, at_end);
         convpool_kernel_info info;
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-            if (!info.supported || strcmp(info.algorithm, rows[i].algorithm) != 0) continue;
+        for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
+            if (strcmp(info.algorithm, rows[i].algorithm) != 0) continue;
             double reached = ratio(&p, info.name);
             CHECK(reached > rows[i].reached && reached <= 1, "%s: %g", info.name, reached);
         }

@@ -23,7 +23,8 @@
     X(environment, refuses_what_is_not_built_in) \
     X(environment, refuses_what_the_cpu_cannot_run) \
     X(environment, is_read_once_and_not_by_listing) \
-    X(environment, gives_way_to_the_spec)
+    X(environment, gives_way_to_the_spec) \
+    X(environment, yields_where_it_cannot)
 #define THREAD_CHECKS(X) X(threads, create_run_and_destroy)
 #endif
 #ifdef __i386__

@@ -69,8 +69,7 @@ void check_conformance_fused_layer(void) {
                     p.bias[o] = bias[n];
                 }
                 convpool_kernel_info info;
-                for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-                    if (!info.supported) continue;
+                for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
                     p.spec.kernel = info.name;
                     convpool_layer *layer;
                     convpool_layer_create(&p.spec, p.weights, p.bias, &layer);

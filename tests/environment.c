@@ -32,7 +32,19 @@ static FILE *temporary_file(void) {
 #endif
 
 static const convpool_layer_spec seed = {.in_channels = 16, .in_height = 25, .in_width = 25, .out_channels = 32};
-static float input[16 * 25 * 25], output[32 * 12 * 12], weights[32 * 16 * 4], bias[32];
+static float input[16 * 25 * 25], output[32 * 12 * 12], weights[32 * 16 * 9], bias[32];
+
+/* A layer that this kernel can compute: the seed's, or one of a larger filter. */
+static convpool_layer_spec layer_for(const char *kernel) {
+    convpool_layer_spec spec = seed;
+    spec.kernel = kernel;
+    if (convpool_layer_memory_size(&spec) == 0) {
+        spec.filter_height = spec.filter_width = 3;
+        spec.pad_top = spec.pad_left = spec.pad_bottom = spec.pad_right = 1;
+    }
+    spec.kernel = NULL;
+    return spec;
+}
 
 /* The listing's first kernel that this CPU runs and that answers to `wanted`; "" for any. */
 static bool first_supported(const char *wanted, convpool_kernel_info *info) {
@@ -85,7 +97,8 @@ static void expect_kernel(const char *wanted) {
     random_fill(&state, input, sizeof input / sizeof *input);
     random_fill(&state, weights, sizeof weights / sizeof *weights);
     random_fill(&state, bias, sizeof bias / sizeof *bias);
-    if (!CHECK(convpool_layer_create(&seed, weights, bias, &layer) == CONVPOOL_OK, "%s", wanted)) return;
+    convpool_layer_spec spec = layer_for(info.name);
+    if (!CHECK(convpool_layer_create(&spec, weights, bias, &layer) == CONVPOOL_OK, "%s", wanted)) return;
     CHECK(strcmp(convpool_layer_kernel(layer), info.name) == 0, "'%s' ran %s, not %s", wanted,
           convpool_layer_kernel(layer), info.name);
     /* What ran must have the rounding of the family that it says. */
@@ -93,8 +106,8 @@ static void expect_kernel(const char *wanted) {
     convpool_layer_run(layer, input, output, scratch);
     float *same = malloc(sizeof output), *other = malloc(sizeof output);
     bool fused = isa_is_fused(info.isa);
-    reference_bits(&seed, info.algorithm, fused, input, weights, bias, same);
-    reference_bits(&seed, info.algorithm, !fused, input, weights, bias, other);
+    reference_bits(&spec, info.algorithm, fused, input, weights, bias, same);
+    reference_bits(&spec, info.algorithm, !fused, input, weights, bias, other);
     CHECK(memcmp(output, same, sizeof output) == 0, "%s did not run", info.name);
     CHECK(memcmp(output, other, sizeof output) != 0, "%s: the families do not differ", info.name);
     free(same);
@@ -110,11 +123,11 @@ void check_environment_unset_or_empty_chooses_automatically(void) {
 
 /* In a child, with CONVPOOL_KERNEL unset: forces what it is given. */
 static void force_by_spec(const char *name) {
-    convpool_layer_spec spec = seed;
     convpool_layer *layer;
     convpool_kernel_info info;
-    spec.kernel = name;
     bool there = first_supported(name, &info);
+    convpool_layer_spec spec = there ? layer_for(info.name) : seed;
+    spec.kernel = name;
     convpool_status status = convpool_layer_create(&spec, weights, NULL, &layer);
     CHECK((status == CONVPOOL_OK) == there, "%s: %s", name, convpool_status_string(status));
     if (there)
@@ -206,6 +219,39 @@ void check_environment_refuses_what_the_cpu_cannot_run(void) {
         convpool_status expected = (*isa)->needs ? CONVPOOL_KERNEL_UNSUPPORTED : CONVPOOL_OK;
         CHECK(convpool_choose((*isa)->name, 0, NULL, &choice) == expected, "%s", (*isa)->name);
     }
+}
+
+/* In a child, with a kernel forced that cannot compute a layer: its ISA does, as well as it can, and nothing is said. */
+static void run_another_layer(const char *forced) {
+    convpool_layer_spec spec = seed;
+    convpool_layer *layer;
+    convpool_kernel_info info;
+    spec.filter_height = 5, spec.stride_width = 2, spec.pool = CONVPOOL_POOL_NONE;
+    static float many[32 * 16 * 10];
+    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_OK && first_supported(forced, &info), "%s", forced);
+    CHECK(strncmp(convpool_layer_kernel(layer), info.isa, strlen(info.isa)) == 0, "%s: %s", forced,
+          convpool_layer_kernel(layer));
+    convpool_layer_destroy(layer);
+    spec.kernel = forced; /* but named by the spec it is refused */
+    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_KERNEL_UNSUPPORTED && layer == NULL, "%s", forced);
+}
+
+static void run_another_layer_in_silence(const char *forced) {
+    const char *printed = stderr_of(run_another_layer, forced);
+    CHECK(*printed == 0, "printed: %s", printed);
+}
+
+void check_environment_yields_where_it_cannot(void) {
+    convpool_kernel_info info, direct;
+    size_t others = 0;
+    for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
+        if (!info.supported || strcmp(info.algorithm, "direct") == 0 || !first_supported("direct", &direct)) continue;
+        alone(info.name, run_another_layer_in_silence, info.name);
+        alone(info.algorithm, run_another_layer_in_silence, info.algorithm);
+        others++;
+    }
+    bool alone_in_build = !first_supported("", &info) || !first_supported("direct", &direct) || others == 0;
+    CHECK(others > 0 || alone_in_build, "%zu kernels", others);
 }
 
 static void list_then_force(const char *later) {

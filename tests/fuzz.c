@@ -103,8 +103,7 @@ static void check_stages(bytes *b, uint64_t *state) {
 static void check_bands(bytes *b, const problem *p, layout at) {
     convpool_kernel_info info;
     size_t rows = p->e.out_height, first = byte(b) % (rows + 1), second = first + byte(b) % (rows - first + 1);
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
+    for (size_t k = 0; next_kernel(&p->spec, &k, &info);) {
         convpool_layer *layer = guarded_layer(p, info.name, at);
         float *input = put(INPUT, p->input, p->e.in * sizeof(float), at.where, at.input);
         void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), at.where, at.scratch);

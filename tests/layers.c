@@ -145,10 +145,7 @@ static void in_bands(const convpool_layer_spec *spec, uint64_t *state) {
     problem_fill(&p, state);
     if (random_below(state, 3) == 0) p.input[random_below(state, p.e.in)] = NAN;
     convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        convpool_layer_spec of_kernel = *spec;
-        of_kernel.kernel = info.name;
-        if (!info.supported || !kernel_can(&of_kernel)) continue;
+    for (size_t k = 0; next_kernel(spec, &k, &info);) {
         convpool_layer *layer = guarded_layer(&p, info.name, at_end);
         float *input = put(INPUT, p.input, p.e.in * sizeof(float), AT_END, 0);
         void *scratch = put(SCRATCH, NULL, convpool_layer_scratch_size(layer), AT_END, 0);
@@ -196,9 +193,8 @@ static void check_activations(const float *x, size_t count, float parameter) {
                                  .activation_parameter = parameter,
                                  .slopes = &parameter};
         convpool_kernel_info info;
-        for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        for (size_t k = 0; next_kernel(&s, &k, &info);) {
             s.kernel = info.name;
-            if (!info.supported || !kernel_can(&s)) continue;
             convpool_layer *layer = NULL;
             CHECK(convpool_layer_create(&s, &one, NULL, &layer) == CONVPOOL_OK, "%s", describe(&s));
             void *scratch = allocate(convpool_layer_scratch_size(layer), 1);

@@ -40,6 +40,26 @@ void check_memory_scratch_and_layer_at_every_byte(void) {
                 check_random(2, 5, 40, 3, mode, (layout){(place)where, 0, 0, gap, 64 - gap}, &state);
 }
 
+/* What every kernel needs that can compute such a layer, if it is one. */
+static void check_sizes(const convpool_layer_spec *of) {
+    convpool_layer_spec spec = *of;
+    convpool_shape s;
+    if (convpool_make_shape(&spec, &s) != CONVPOOL_OK) return;
+    size_t most = CONVPOOL_LAYER_MEMORY_MAX_FILTER(s.channels, s.out_channels, s.filter_height, s.filter_width);
+    size_t most_scratch = CONVPOOL_LAYER_SCRATCH_MAX_FILTER(s.channels, s.padded_height, s.padded_width, s.out_channels,
+                                                            s.filter_height, s.filter_width);
+    for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++)
+        for (size_t k = 0; k < (*isa)->kernel_count && ((*isa)->needs & ~convpool_cpu_features()) == 0; k++) {
+            const convpool_kernel *kernel = &(*isa)->kernels[k];
+            spec.kernel = kernel->name;
+            size_t needed = convpool_layer_memory_size(&spec);
+            if (needed == 0 && strcmp(kernel->algorithm, "direct") != 0) continue;
+            CHECK(needed > 0 && needed <= most, "%s: %zu, not %zu", describe(&spec), needed, most);
+            size_t scratch = kernel->scratch_size(&s);
+            CHECK(scratch <= most_scratch, "%s: %zu, not %zu", describe(&spec), scratch, most_scratch);
+        }
+}
+
 void check_memory_sizes_stay_within_the_public_bounds(void) {
     /* They are constant expressions. */
     static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX(16, 32)], scratch[CONVPOOL_LAYER_SCRATCH_MAX(16, 25, 25, 32)];
@@ -52,52 +72,52 @@ void check_memory_sizes_stay_within_the_public_bounds(void) {
     CHECK(convpool_layer_scratch_size(layer) <= sizeof scratch, "%zu", convpool_layer_scratch_size(layer));
     CHECK(convpool_layer_run(layer, input, output, scratch) == CONVPOOL_OK, "%s", "static");
 
-    convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
-        const convpool_isa *const *isa = convpool_isas;
-        while (strcmp((*isa)->name, info.isa) != 0)
-            isa++;
-        const convpool_kernel *kernel = (*isa)->kernels;
-        while (strcmp(kernel->name, info.name) != 0)
-            kernel++;
-        for (size_t i = 0; i < sizeof counts / sizeof *counts * sizeof counts / sizeof *counts; i++)
-            for (size_t j = 0; j < sizeof sides / sizeof *sides; j++)
-                for (unsigned mode = 0; mode < 2; mode++) {
-                    size_t side = sides[j] < least(mode) ? least(mode) : sides[j];
-                    spec = (convpool_layer_spec){.in_channels = counts[i % 9],
-                                                 .in_height = side,
-                                                 .in_width = 3 + side % 50,
-                                                 .out_channels = counts[i / 9],
-                                                 .pool = (convpool_pool)mode,
-                                                 .kernel = info.name};
-                    convpool_shape shape;
-                    if (convpool_make_shape(&spec, &shape) != CONVPOOL_OK) continue; /* where size_t has 32 bits */
-                    size_t needed = convpool_layer_memory_size(&spec), scratch_needed = kernel->scratch_size(&shape);
-                    CHECK(needed > 0 && needed <= CONVPOOL_LAYER_MEMORY_MAX(spec.in_channels, spec.out_channels),
-                          "%s: %zu", describe(&spec), needed);
-                    CHECK(scratch_needed <= CONVPOOL_LAYER_SCRATCH_MAX(spec.in_channels, spec.in_height, spec.in_width,
-                                                                       spec.out_channels),
-                          "%s: %zu", describe(&spec), scratch_needed);
-                }
+    static const size_t filters[] = {1, 2, 3, 5, 7};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < 9 * 9 * 6 * 5 * 2; i++) {
+        size_t side = sides[i / 81 % 6], filter = filters[i / 486 % 5];
+        spec = (convpool_layer_spec){.in_channels = counts[i % 9],
+                                     .in_height = side,
+                                     .in_width = 3 + side % 50,
+                                     .out_channels = counts[i / 9 % 9],
+                                     .filter_height = filter,
+                                     .filter_width = random_below(&state, 4) ? filter : 1,
+                                     .stride_height = 1 + random_below(&state, 5) / 3,
+                                     .stride_width = 1 + random_below(&state, 5) / 3,
+                                     .pad_top = random_below(&state, filter),
+                                     .pad_left = random_below(&state, filter),
+                                     .activation = (convpool_activation)random_below(&state, 8),
+                                     .slopes = weights,
+                                     .input_layout = (convpool_image_layout)random_below(&state, 2),
+                                     .output_layout = (convpool_image_layout)random_below(&state, 2),
+                                     .pool = (convpool_pool)random_below(&state, 3)};
+        check_sizes(&spec);
     }
 }
 
 /* So that an array that is large enough for one layer is so for every smaller one. */
 void check_memory_public_bounds_grow_with_their_arguments(void) {
-    for (size_t channels = 1; channels <= 260; channels++)
-        for (size_t outputs = 1; outputs <= 260; outputs++) {
-            size_t memory = CONVPOOL_LAYER_MEMORY_MAX(channels, outputs);
-            size_t scratch = CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 9, outputs);
-            CHECK(memory < CONVPOOL_LAYER_MEMORY_MAX(channels + 1, outputs) &&
-                      memory < CONVPOOL_LAYER_MEMORY_MAX(channels, outputs + 1),
-                  "memory, %zu channels, %zu outputs", channels, outputs);
-            CHECK(scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels + 1, 9, 9, outputs) &&
-                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 10, 9, outputs) &&
-                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 10, outputs) &&
-                      scratch <= CONVPOOL_LAYER_SCRATCH_MAX(channels, 9, 9, outputs + 1),
-                  "scratch, %zu channels, %zu outputs", channels, outputs);
+    static const size_t steps[][6] = {{1}, {0, 1}, {0, 0, 1}, {0, 0, 0, 1}, {0, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 1}};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < 100000; i++) {
+        size_t a[6]; /* channels, height, width, outputs, the filter's height and width */
+        for (size_t k = 0; k < 6; k++)
+            a[k] = 1 + random_below(&state, k == 0 || k == 3 ? 260 : k < 3 ? 70 : 9);
+        size_t memory = CONVPOOL_LAYER_MEMORY_MAX_FILTER(a[0], a[3], a[4], a[5]);
+        size_t scratch = CONVPOOL_LAYER_SCRATCH_MAX_FILTER(a[0], a[1], a[2], a[3], a[4], a[5]);
+        for (size_t k = 0; k < 6; k++) {
+            const size_t *d = steps[k];
+            CHECK(memory <= CONVPOOL_LAYER_MEMORY_MAX_FILTER(a[0] + d[0], a[3] + d[3], a[4] + d[4], a[5] + d[5]),
+                  "memory of %zu, %zu, %zux%zu: argument %zu", a[0], a[3], a[4], a[5], k);
+            CHECK(scratch <= CONVPOOL_LAYER_SCRATCH_MAX_FILTER(a[0] + d[0], a[1] + d[1], a[2] + d[2], a[3] + d[3],
+                                                               a[4] + d[4], a[5] + d[5]),
+                  "scratch of %zux%zux%zu:%zu, %zux%zu: argument %zu", a[0], a[1], a[2], a[3], a[4], a[5], k);
         }
+        if (a[4] == 2 && a[5] == 2)
+            CHECK(memory == CONVPOOL_LAYER_MEMORY_MAX(a[0], a[3]) &&
+                      scratch == CONVPOOL_LAYER_SCRATCH_MAX(a[0], a[1], a[2], a[3]),
+                  "%zux%zux%zu:%zu", a[0], a[1], a[2], a[3]);
+    }
 }
 
 /* What checks every call of a kernel must be able to fail. */
@@ -151,8 +171,7 @@ void check_memory_a_stack_of_any_alignment(void) {
     problem_fill(&p, &state);
     float *expected = allocate(p.e.out, sizeof *expected), *output = allocate(p.e.out, sizeof *output);
     convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
+    for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
         p.spec.kernel = info.name;
         size_t bytes = convpool_layer_memory_size(&p.spec);
         void *memory = allocate(bytes, 1);

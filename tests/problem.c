@@ -15,7 +15,14 @@ void *allocate(size_t count, size_t size) {
 }
 
 problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode) {
+    size_t filter = mode & 8 ? 3 : 2, pad = mode & 8 ? 1 : 0;
     return problem_of(&(convpool_layer_spec){
+        .filter_height = filter,
+        .filter_width = filter,
+        .pad_top = pad,
+        .pad_left = pad,
+        .pad_bottom = pad,
+        .pad_right = pad,
         .in_channels = channels,
         .in_height = height,
         .in_width = width,
@@ -71,8 +78,13 @@ static struct {
     size_t most;
 } pieces[PIECES];
 
-bool kernel_can(const convpool_layer_spec *spec) {
-    return strstr(spec->kernel, "direct") != NULL || convpool_layer_memory_size(spec) > 0;
+bool next_kernel(const convpool_layer_spec *spec, size_t *index, convpool_kernel_info *info) {
+    convpool_layer_spec s = *spec;
+    while (convpool_kernel_get((*index)++, info)) {
+        s.kernel = info->name;
+        if (info->supported && (strcmp(info->algorithm, "direct") == 0 || convpool_layer_memory_size(&s) > 0)) return true;
+    }
+    return false;
 }
 
 void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
@@ -172,12 +184,10 @@ void check_problem(const problem *p, expectation held_to, layout at) {
     unsigned of_weights = earned_by_layer(p);
     unsigned of_data = of_weights | earned_by(p->input, p->e.in);
     convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
+    for (size_t k = 0; next_kernel(&p->spec, &k, &info);) {
         bool fused = isa_is_fused(info.isa);
         convpool_layer_spec spec = p->spec;
         spec.kernel = info.name;
-        if (!kernel_can(&spec)) continue;
         convpool_layer *layer = guarded_layer(p, info.name, at);
         if (layer == NULL) continue;
         forget_exceptions();

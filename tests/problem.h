@@ -15,7 +15,8 @@ typedef struct problem {
     float *input, *weights, *bias;
 } problem;
 
-/* mode: 1 no pooling, 2 no activation, 4 a flipped filter, added. All data is zero. */
+/* mode: 1 no pooling, 2 no activation, 4 a flipped filter, 8 a 3x3 filter over an image with a row or column of zeros on
+ * each side, added. All data is zero. */
 problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode);
 problem problem_of(const convpool_layer_spec *spec);
 void problem_free(problem *p);
@@ -43,8 +44,9 @@ const char *describe(const convpool_layer_spec *spec);
 /* Whether two numbers are the same: any NaN for any NaN, and any zero for any zero where its sign does not count. */
 bool equal(float a, float b, bool sign_of_zero);
 
-/* Whether the kernel that the spec names, which is supported, can compute such a layer. `direct` can compute any. */
-bool kernel_can(const convpool_layer_spec *spec);
+/* Each kernel that can run here and compute such a layer, whatever kernel the spec names: the next one from *index on,
+ * which is left behind it. `direct` can compute any. False where there is none. */
+bool next_kernel(const convpool_layer_spec *spec, size_t *index, convpool_kernel_info *info);
 
 /* The same of two results of a layer: signs of zeros count after ReLU. */
 bool same(const convpool_layer_spec *spec, float a, float b);

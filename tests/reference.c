@@ -76,10 +76,11 @@ static sums sum_at(const convpool_layer_spec *spec, enum accumulation how, const
     sums sum = {0};
     extents e = extents_of(spec);
     for (size_t c = 0; c < spec->in_channels; c++)
-        for (size_t u = 0; u < e.filter_height; u++)
+        for (size_t u = 0; u < e.filter_height; u++) {
+            size_t first = weight_at(spec, o, c, u, 0), step = weight_at(spec, o, c, u, 1) - first; /* modulo 2^n */
             for (size_t v = 0; v < e.filter_width; v++) {
                 float x = padded(spec, input, c, r * e.stride_height + u, s * e.stride_width + v);
-                float w = weights[weight_at(spec, o, c, u, v)];
+                float w = weights[first + v * step];
                 if (how == IN_DOUBLE) {
                     sum.value += (double)x * w;
                     sum.products += fabs((double)x * w);
@@ -91,6 +92,7 @@ static sums sum_at(const convpool_layer_spec *spec, enum accumulation how, const
                     sum.separate = sum.separate + product;
                 }
             }
+        }
     return sum;
 }
 

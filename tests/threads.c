@@ -55,15 +55,15 @@ static void churn(void *argument, uint64_t seed) {
     const problem *p = s->p;
     uint64_t state = seed;
     float *output = calloc(p->e.out, sizeof *output), values[40];
-    size_t most =
-        CONVPOOL_LAYER_SCRATCH_MAX(p->spec.in_channels, p->spec.in_height, p->spec.in_width, p->spec.out_channels);
+    size_t most = CONVPOOL_LAYER_SCRATCH_MAX(p->spec.in_channels, p->spec.in_height, p->spec.in_width,
+                                             p->spec.out_channels);
     void *scratch = malloc(most);
     for (int round = 0; round < 40; round++) {
         convpool_layer_spec spec = p->spec;
         convpool_kernel_info info;
         convpool_layer *own = NULL;
-        convpool_kernel_get(random_below(&state, convpool_kernel_count()), &info);
-        if (info.supported) spec.kernel = info.name;
+        size_t k = random_below(&state, convpool_kernel_count());
+        if (next_kernel(&p->spec, &k, &info)) spec.kernel = info.name;
         s->wrong[seed] += convpool_layer_create(&spec, p->weights, p->bias, &own) != CONVPOOL_OK;
         s->wrong[seed] += convpool_layer_run(own, p->input, output, scratch) != CONVPOOL_OK;
         convpool_layer_destroy(own);
@@ -86,8 +86,7 @@ void check_threads_create_run_and_destroy(void) {
     problem p = problem_new(6, 20, 33, 9, 0);
     problem_fill(&p, &state);
     convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!info.supported) continue;
+    for (size_t k = 0; next_kernel(&p.spec, &k, &info);) {
         convpool_layer *layer;
         p.spec.kernel = info.name;
         CHECK(convpool_layer_create(&p.spec, p.weights, p.bias, &layer) == CONVPOOL_OK, "%s", info.name);

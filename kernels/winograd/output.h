@@ -114,12 +114,10 @@ VEC_INLINE void winograd_output_unit(bool by_pixel, winograd_scheme of, bool poo
         winograd_output_tile(by_pixel, of, pool, u);
 }
 
-static const float winograd_lowest = -INFINITY; /* all that is compared to it are numbers, or -infinity */
-
 /* Lanes being output channels, all of some units. */
 VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const winograd_output *a) {
     size_t pixels = pool && of.tile == 2 ? 1 : of.tile;
-    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
+    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&finish_lowest), .to_row = a->to_row};
     for (size_t n = 0; n < a->channels; n += vec_lanes) {
         u.bias = vec_load(a->bias + n);
         for (size_t unit = a->first; unit < a->end; unit++) {
@@ -137,7 +135,7 @@ VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const wi
 VEC_INLINE void winograd_output_pixels(winograd_scheme of, bool pool, const winograd_output *a) {
     static const size_t side_by_side[16] = {0, 0, 0, 0, 12, 0, 0, 0, 24, 0, 0, 0, 36};
     size_t pixels = pool && of.tile == 2 ? 1 : of.tile, tiles = a->block->tiles;
-    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&winograd_lowest), .to_row = a->to_row};
+    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&finish_lowest), .to_row = a->to_row};
     u.upper = tiles < 4;
     for (size_t unit = a->first; unit < a->end; unit += vec_lanes) {
         size_t n = (unit - a->m_first) / vec_lanes * tiles;

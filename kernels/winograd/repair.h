@@ -34,6 +34,16 @@ static void winograd_forbid(const winograd_plan *p, const winograd_block *b, siz
     }
 }
 
+/* A block's sums, [slot][channel], in the output channels from o on that are computed together: how many these are. */
+static size_t winograd_direct_sum(const direct_call *a, const direct_block *b, size_t o) {
+    size_t lanes = packed_block(a->shape, a->blocks, o);
+    product_at p = direct_product(a, o);
+    p.sums = a->sums;
+    p.sum_row = lanes;
+    product_at_run(&p, b->at, b->slots, lanes / vec_lanes);
+    return lanes;
+}
+
 /* Turns sums of a row of convolution outputs, [column][channel], into the maxima of pairs of them, finished, in the same
  * place. */
 static void winograd_pair_sums(const direct_call *a, size_t pairs, size_t o, size_t lanes) {
@@ -62,7 +72,7 @@ static void winograd_merge_row(const convpool_job *job, const float *packed, siz
         count = packed_min(most, 2 * s->out_width - column);
         direct_make_block(&a, conv_row * row.out_width + column, count, &b);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
-            lanes = direct_sum(&a, &b, o);
+            lanes = winograd_direct_sum(&a, &b, o);
             winograd_pair_sums(&a, count / 2, o, lanes);
             finish_pixels p = finish_to(s, job->output, conv_row / 2 * s->out_width + column / 2, count / 2, o, lanes);
             for (size_t lane = 0; lane < p.channels; lane++)
