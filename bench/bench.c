@@ -87,16 +87,19 @@ static void run_peers(int argc, char **argv) {
 static bool fits(const convpool_layer_spec *shape) {
     convpool_layer_spec spec = *shape;
     convpool_kernel_info info;
-    for (size_t k = 0; convpool_kernel_get(k, &info); k++)
-        if (info.supported) spec.kernel = info.name;
-    return convpool_layer_memory_size(&spec) != 0;
+    bool some = false;
+    for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
+        spec.kernel = info.name;
+        some |= info.supported && convpool_layer_memory_size(&spec) != 0;
+    }
+    return some;
 }
 
 static void add_problem(const char *shape) {
     problem *p = calloc(1, sizeof *p), **last = &options.problems;
     if (p == NULL) fail("out of memory", "");
     p->shape = shape;
-    if (!parse_layer(shape, &p->spec)) fail("not a layer in the form CxHxW:O[:none]: ", shape);
+    if (!parse_layer(shape, &p->spec)) fail("not a layer in the form " LAYER_FORM ": ", shape);
     if (!fits(&p->spec)) fail("not a layer that can be run: ", shape);
     p->e = extents_of(&p->spec);
     while (*last != NULL)
@@ -105,18 +108,17 @@ static void add_problem(const char *shape) {
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape CxHxW:O[:none]]... [--json FILE] [--min-time MS]\n"
+    "usage: convpool-bench [--kernel NAME] [--shape LAYER]... [--json FILE] [--min-time MS]\n"
     "                      [--denormal] [--peers | --threads N]\n"
-    "Verifies and times the fused layer (2x2 convolution, bias, 2x2 max-pooling, ReLU), on one thread.\n"
+    "Verifies and times fused layers (convolution, bias, ReLU, 2x2 max-pooling), on one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct); else what\n"
     "                    CONVPOOL_KERNEL in the environment names, if anything\n"
-    "  --shape CxHxW:O   this layer (may be repeated) in place of the usual list:\n"
-    "                    C input channels, H x W input, O output channels; with :none not pooled\n"
+    "  --shape LAYER     this layer (may be repeated) in place of the usual list\n"
     "  --json FILE       write the results to FILE as well\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
     "  --denormal        inputs and results that are denormal numbers, in place of ordinary ones\n"
     "  --peers           then compare with other libraries, one thread and one ISA each\n"
-    "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n";
+    "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n" LAYER_HELP;
 
 /* "avx2:3": with the peers of this ISA, whose JSON goes to this file descriptor. */
 static void be_peers_process(char *argument) {
@@ -151,10 +153,17 @@ static void check_kernel(void) {
     exit(2);
 }
 
+/* Whether it is a layer as the peers compute them: a 2x2 filter over the image alone, in planes, pooled. */
+static bool is_first_kind(const problem *p) {
+    return p->e.filter_height == 2 && p->e.filter_width == 2 && p->e.stride_height == 1 && p->e.stride_width == 1 &&
+           p->e.padded_height == p->spec.in_height && p->e.padded_width == p->spec.in_width &&
+           p->spec.pool == CONVPOOL_POOL_MAX_2X2 && p->spec.input_layout == CONVPOOL_IMAGE_CHW;
+}
+
 static void complete_options(void) {
     if (options.peers && options.threads > 0) fail("--peers and --threads do not go together", "");
     for (const problem *p = options.problems; p != NULL; p = p->next)
-        if (options.peers && p->spec.pool == CONVPOOL_POOL_NONE) fail("--peers takes pooled layers alone: ", p->shape);
+        if (options.peers && !is_first_kind(p)) fail("--peers takes pooled layers of 2x2 filters alone: ", p->shape);
     if (options.problems == NULL)
         for (size_t i = 0; i < sizeof default_layers / sizeof *default_layers; i++)
             add_problem(default_layers[i]);

@@ -20,17 +20,24 @@ MEAN, MOST, MOST_ELSEWHERE = 1.02, 1.10, 1.15
 
 def networks():
     """The layers of some made-up networks: images halve and channels double, now and then without pooling, not all of
-    them square. Always the same."""
+    them square; filters of 2x2 and 3x3 for the most part, with zeros around the image or without. Always the same."""
     chance = random.Random(5)
     layers = ["16x25x25:32", "1x53x53:16", "3x225x225:32", "32x13x13:64", "64x57x57:64", "128x29x29:256", "512x9x9:512"]
     for size in (10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 64, 96):
         for channels in (1, 3):
             height, width = size, size if chance.random() < 0.7 else max(4, int(size * chance.choice((0.5, 0.75, 1.5, 2))))
             outputs = chance.choice((8, 16, 24, 32))
+            layout = chance.choice(("", ":hwc"))
             while min(height, width) >= 4:
                 pooled = chance.random() < 0.7
-                layers.append("%dx%dx%d:%d%s" % (channels, height, width, outputs, "" if pooled else ":none"))
-                height, width = ((height - 1) // 2, (width - 1) // 2) if pooled else (height - 1, width - 1)
+                filter_size, stride = chance.choice(((2, 1), (2, 1), (2, 1), (3, 1), (3, 1), (3, 1), (5, 1), (1, 1), (3, 2)))
+                same = filter_size > 2 and chance.random() < 0.6 or min(height, width) < 2 * filter_size + 1
+                layers.append("%dx%dx%d:%d%s%s%s%s%s" % (
+                    channels, height, width, outputs, "" if filter_size == 2 else ":k%dx%d" % (filter_size, filter_size),
+                    "" if stride == 1 else ":s%dx%d" % (stride, stride), ":same" if same else "",
+                    "" if pooled else ":none", layout))
+                height, width = (((side + (stride - 1 if same else stride - filter_size)) // stride) // (2 if pooled else 1)
+                                 for side in (height, width))
                 if not pooled and height > 24:
                     height, width = height // 2, width // 2
                 channels, outputs = outputs, chance.choice((outputs, 2 * outputs if outputs < 128 else outputs, outputs + 8))
@@ -58,7 +65,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assert", dest="held", action="store_true", help="fail where a limit is passed")
     parser.add_argument("--isa", action="append", help="this instruction set alone (may be repeated)")
-    parser.add_argument("layers", nargs="*", metavar="LAYER", help="CxHxW:O[:none]")
+    parser.add_argument("layers", nargs="*", metavar="LAYER", help="as convpool-bench takes it")
     options = parser.parse_args()
     info = json.loads(subprocess.run(["build/bench/tools/convpool-info", "--json"], check=True, stdout=subprocess.PIPE,
                                      encoding="utf-8").stdout)

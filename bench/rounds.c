@@ -136,8 +136,8 @@ static void calibrate(entry *e, const problem *p, void *scratch) {
 
 /* Floating-point operations of a direct convolution: 2 C O 4 for each convolution output. */
 static double direct_flop(const problem *p) {
-    size_t stride = p->spec.pool == CONVPOOL_POOL_MAX_2X2 ? 4 : 1;
-    return 8.0 * (double)p->spec.in_channels * (double)p->e.out * (double)stride;
+    double outputs = (double)p->spec.out_channels * (double)p->e.conv_height * (double)p->e.conv_width;
+    return 2 * outputs * (double)p->spec.in_channels * (double)p->e.filter;
 }
 
 static void verify(problem *p, void *scratch) {
@@ -253,7 +253,8 @@ static size_t add_kernels(problem *p) {
     size_t scratch_size = 0;
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++) {
-        if (!wanted(&info)) continue;
+        p->spec.kernel = info.name;
+        if (!wanted(&info) || convpool_layer_memory_size(&p->spec) == 0) continue; /* or it is for other layers */
         bool automatic = is_automatic(&p->spec, p->weights, &info);
         if (options.threads > 0 && (!automatic || p->count > 0)) continue;
         for (size_t threads = options.threads > 0; threads <= options.threads; threads++) {
@@ -261,7 +262,6 @@ static size_t add_kernels(problem *p) {
             e->kernel = info;
             e->automatic = automatic;
             e->threads = threads;
-            p->spec.kernel = info.name;
             convpool_status status = convpool_layer_create(&p->spec, p->weights, p->bias, &e->layer);
             if (status != CONVPOOL_OK) fail("cannot make the layer: ", convpool_status_string(status));
             size_t bytes = scratch_bytes(e->layer) * (threads > 0 ? threads : 1);

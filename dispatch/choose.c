@@ -13,16 +13,17 @@ CONVPOOL_ISAS(DECLARE)
 const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
 /* What an algorithm is expected to take for a shape. */
-static double cost(const convpool_cost *of_tile, const convpool_shape *s) {
-    size_t stride = s->pool ? 2 : 1, tile = of_tile->tile, side = tile + of_tile->filter - 1;
+static double cost(const convpool_cost *of, const convpool_shape *s) {
+    size_t stride = s->pool ? 2 : 1, tile = of->tile, side = tile + of->filter - 1;
     size_t across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
     double rows = (double)((stride * s->out_height + tile - 1) / tile);
     double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
-    double in = (double)s->channels, out = (double)s->out_channels, weights = (double)(s->filter_height * s->filter_width);
-    double positions = of_tile->filter == 0 ? weights : (double)(side * side);
-    double pair = of_tile->pair * (of_tile->filter == 0 ? weights : 1);
-    double each = pair * in * out + of_tile->input * in + of_tile->output[s->pool] * out;
-    return rows * columns * each + of_tile->weight * positions * in * out;
+    double in = (double)s->channels, out = (double)s->out_channels,
+           filter = (double)(s->filter_height * s->filter_width);
+    bool plain = !s->input_hwc && s->padded_height == s->height && s->padded_width == s->width, any = of->filter == 0;
+    double inputs = plain || any ? in : (double)((s->channels + 7) / 8 * 8);
+    double each = of->pair * (any ? filter : 1) * in * out + of->input[!plain] * inputs + of->output[s->pool] * out;
+    return of->once + rows * columns * each + of->weight * (any ? filter : (double)(side * side)) * in * out;
 }
 
 /* Whether the maximum may come before the activation, as far as that is known before slopes are. */

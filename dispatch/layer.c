@@ -134,7 +134,8 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
     if (first_row > s->out_height || row_count > s->out_height - first_row) return CONVPOOL_INVALID_ARGUMENT;
     size_t input_bytes = convpool_tensor_bytes(s->channels, s->height, s->width);
     size_t output_bytes = convpool_tensor_bytes(s->out_channels, s->out_height, s->out_width);
-    if (convpool_overlap(input, input_bytes, output, output_bytes) || convpool_overlap(input, input_bytes, scratch, scratch_bytes) ||
+    if (convpool_overlap(input, input_bytes, output, output_bytes) ||
+        convpool_overlap(input, input_bytes, scratch, scratch_bytes) ||
         convpool_overlap(output, output_bytes, scratch, scratch_bytes))
         return CONVPOOL_INVALID_ARGUMENT;
     layer->kernel->run(&(convpool_job){s, layer->packed, input, output, scratch, first_row, row_count});

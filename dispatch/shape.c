@@ -74,8 +74,8 @@ convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_sh
         .parameter = spec->activation_parameter,
         .slopes = spec->slopes,
     };
-    if (s.channels == 0 || s.out_channels == 0 || s.height == 0 || s.width == 0 ||
-        s.filter_height > s.padded_height || s.filter_width > s.padded_width)
+    if (s.channels == 0 || s.out_channels == 0 || s.height == 0 || s.width == 0 || s.filter_height > s.padded_height ||
+        s.filter_width > s.padded_width)
         return CONVPOOL_INVALID_SHAPE;
     s.conv_height = (s.padded_height - s.filter_height) / s.stride_height + 1;
     s.conv_width = (s.padded_width - s.filter_width) / s.stride_width + 1;

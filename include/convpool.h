@@ -143,9 +143,9 @@ typedef struct convpool_layer_spec {
     const char *kernel; /* NULL or "": choose automatically, or as CONVPOOL_KERNEL says; else an ISA ("avx2"),
                            an algorithm ("direct") or both ("avx2-winograd32"), in lower case, and CONVPOOL_KERNEL
                            does not count. Read during the call only. */
-    size_t filter_height, filter_width;                 /* at most the padded input's; 0: 2, each by itself */
-    size_t stride_height, stride_width;                 /* of the convolution; 0: 1 */
-    size_t pad_top, pad_left, pad_bottom, pad_right;    /* rows and columns of zeros around the input */
+    size_t filter_height, filter_width;              /* at most the padded input's; 0: 2, each by itself */
+    size_t stride_height, stride_width;              /* of the convolution; 0: 1 */
+    size_t pad_top, pad_left, pad_bottom, pad_right; /* rows and columns of zeros around the input */
     convpool_weights_layout weights_layout;
     convpool_image_layout input_layout, output_layout;
     float activation_parameter; /* leaky ReLU's slope, ELU's alpha; any number, and not read for the others */
@@ -290,10 +290,10 @@ CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, flo
 CONVPOOL_API convpool_status convpool_global_average(const float *input, size_t channels, size_t height, size_t width,
                                                      float *output);
 
-/* Softmax: output[i] = exp(input[i]) / sum over k of exp(input[k]), for i < count. Each is from 0 to 1 and within 4 u and
- * 2^-149 of the exact one, for any finite input. Where an input is NaN or the largest is infinite, all are NaN. output
- * may equal input, but not overlap it otherwise. A count of 0 is fine, even with NULL. Returns what convpool_relu()
- * does. */
+/* Softmax: output[i] = exp(input[i]) / sum over k of exp(input[k]), for i < count. Each is from 0 to 1 and within 4 u
+ * and 2^-149 of the exact one, for any finite input. Where an input is NaN or the largest is infinite, all are NaN.
+ * output may equal input, but not overlap it otherwise. A count of 0 is fine, even with NULL. Returns what
+ * convpool_relu() does. */
 CONVPOOL_API convpool_status convpool_softmax(const float *input, size_t count, float *output);
 
 /* One kernel of this build. The strings are static. */

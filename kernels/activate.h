@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Activations. exp(t) is 2^n (1 + p), with n the integer next to t / ln 2 and p = exp(r) - 1 by its Taylor series, r = t
- * - n ln 2, to the eighth power (W. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). No step is a
- * fused multiply-add, and so every ISA of either family has the same bits. Of the float y, sigmoid, tanh and exp(y) - 1
- * are within 4 units of 2^-24 of the exact function, and within 2^-149 where that is denormal. tanh and exp(y) - 1 never
- * fall where y rises; the sigmoid may, by a bit.
+ * Activations. exp(t) is 2^n (1 + p), with n the integer next to t / ln 2 and p = exp(r) - 1 by its Taylor series, r =
+ * t
+ * - n ln 2, to the eighth power (W. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). No step is
+ * a fused multiply-add, and so every ISA of either family has the same bits. Of the float y, sigmoid, tanh and exp(y) -
+ * 1 are within 4 units of 2^-24 of the exact function, and within 2^-149 where that is denormal. tanh and exp(y) - 1
+ * never fall where y rises; the sigmoid may, by a bit.
  */
 #ifndef CONVPOOL_ACTIVATE_H
 #define CONVPOOL_ACTIVATE_H
@@ -43,7 +44,8 @@ VEC_INLINE vec activate_exp(vec t, vec more) {
 
 VEC_INLINE vec activate_sigmoid(vec y) {
     static const float least = -105, one = 1;
-    vec t = vec_where_negative(y, y, vec_sub(vec_zero(), y)), e = activate_exp(vec_max(t, vec_splat(&least)), vec_zero());
+    vec t = vec_where_negative(y, y, vec_sub(vec_zero(), y)),
+        e = activate_exp(vec_max(t, vec_splat(&least)), vec_zero());
     return vec_nan_of(y, vec_div(vec_where_negative(y, e, vec_splat(&one)), vec_add(e, vec_splat(&one))));
 }
 

@@ -14,7 +14,7 @@
 #include "winograd/run.h"
 #endif
 
-/* Costs were fitted to measured times of some 280 layers on the ISAs of each family. */
+/* Costs were fitted to measured times of some 250 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
 #if CONVPOOL_DIRECT
@@ -61,15 +61,21 @@ static void direct_kernel_run(const convpool_job *job) {
 }
 #endif
 
+#define DIRECT_COST \
+    { \
+        1, 0, OF_FAMILY(0.987, 0.991), {OF_FAMILY(17.7, 4.2), OF_FAMILY(12.1, 0.95)}, \
+            {OF_FAMILY(3.6, 3.19), OF_FAMILY(2.5, 3.03)}, OF_FAMILY(0.919, 0.45), OF_FAMILY(4670, 876) \
+    }
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", {1, 0, 1, OF_FAMILY(6, 5.2), {2, 2}, OF_FAMILY(1.5, 0.85)}, direct_kernel_packed_size, \
-            direct_kernel_pack, direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, \
-            direct_kernel_run \
+        isa "-direct", "direct", DIRECT_COST, direct_kernel_packed_size, direct_kernel_pack, \
+            direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, direct_kernel_run \
     }
 
 #define WINOGRAD_ALGORITHM(of) \
-    static size_t winograd_##of##_packed_size(const convpool_shape *s) { return winograd_packed_size(s, winograd_##of); } \
+    static size_t winograd_##of##_packed_size(const convpool_shape *s) { \
+        return winograd_packed_size(s, winograd_##of); \
+    } \
     static void winograd_##of##_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
         winograd_pack(s, winograd_##of, weights, bias, packed); \
     } \
@@ -92,11 +98,20 @@ WINOGRAD_ALGORITHM(23)
 #endif
 
 #define WINOGRAD_COST_22 \
-    { 2, 2, OF_FAMILY(9.7, 9.4), OF_FAMILY(55, 68), {OF_FAMILY(46, 28), OF_FAMILY(22, 8.4)}, OF_FAMILY(1.5, 0.85) }
+    { \
+        2, 2, OF_FAMILY(8.26, 8.35), {OF_FAMILY(94.8, 30.4), OF_FAMILY(116, 69.3)}, \
+            {OF_FAMILY(83.5, 43.6), OF_FAMILY(25.8, 18.2)}, OF_FAMILY(1.35, 0.45), OF_FAMILY(22700, 2610) \
+    }
 #define WINOGRAD_COST_32 \
-    { 3, 2, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(121, 52), OF_FAMILY(65, 55)}, OF_FAMILY(1.5, 0.85) }
+    { \
+        3, 2, OF_FAMILY(13.5, 14.8), {OF_FAMILY(229, 67.1), OF_FAMILY(138, 107)}, \
+            {OF_FAMILY(181, 86.6), OF_FAMILY(72.4, 50.7)}, OF_FAMILY(1.8, 0.45), OF_FAMILY(17800, 2770) \
+    }
 #define WINOGRAD_COST_23 \
-    { 2, 3, OF_FAMILY(17.8, 17.9), OF_FAMILY(117, 89), {OF_FAMILY(60, 30), OF_FAMILY(30, 20)}, OF_FAMILY(1.5, 0.85) }
+    { \
+        2, 3, OF_FAMILY(8.73, 15.6), {OF_FAMILY(181, 22.5), OF_FAMILY(190, 78.6)}, \
+            {OF_FAMILY(128, 63.6), OF_FAMILY(109, 52.6)}, OF_FAMILY(1.67, 0.45), OF_FAMILY(15200, 4340) \
+    }
 #define WINOGRAD_KERNEL(isa, of) \
     { \
         isa "-winograd" #of, "winograd" #of, WINOGRAD_COST_##of, winograd_##of##_packed_size, winograd_##of##_pack, \

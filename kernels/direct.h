@@ -10,9 +10,9 @@
  * |y - exact| <= k u (|b| + sum |x||w|) + k 2^-149 (1 + sum |x|), k = (n + 1) / (1 - (n + 1) u): no term meets more
  * than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the bias's.
  *
- * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes, and the
- * rest is a matrix product (product.h) that reads inputs where the source has them: a slot's first, and from there at
- * the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over pixels
+ * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes, and
+ * the rest is a matrix product (product.h) that reads inputs where the source has them: a slot's first, and from there
+ * at the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over pixels
  * instead (pixels/direct.h).
  */
 #ifndef CONVPOOL_DIRECT_H
@@ -24,7 +24,7 @@
 #include "source.h"
 
 enum {
-    direct_slots = 96,        /* of a block, at most */
+    direct_slots = 96,      /* of a block, at most */
     direct_sums = 4 * 1024, /* and sums */
 };
 
@@ -145,8 +145,8 @@ static bool direct_in_place(const convpool_shape *s, size_t o, size_t lanes) {
     return !s->pool && side_by_side && finish_is_plain(s) && o + lanes <= s->out_channels;
 }
 
-/* A block's `pixels` pixels, from pixel `first` on, in the output channels from o on that are computed together: how many
- * these are. */
+/* A block's `pixels` pixels, from pixel `first` on, in the output channels from o on that are computed together: how
+ * many these are. */
 static size_t direct_pixels(const direct_call *a, const direct_block *b, size_t first, size_t pixels, size_t o,
                             float *output) {
     const convpool_shape *s = a->shape;
@@ -180,7 +180,8 @@ static void direct_run(const convpool_job *job) {
     for (size_t count; row < end_row; row += count) {
         count = packed_min(rows, end_row - row);
         a.first_row = window * row;
-        a.rows = source_rows(s, job->input, a.first_row, packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
+        a.rows = source_rows(s, job->input, a.first_row, packed_min(window * count, s->conv_height - a.first_row),
+                             packed_align(job->scratch));
         size_t end = (row + count) * s->out_width;
         for (size_t first = row * s->out_width, pixels; first < end; first += pixels) {
             direct_block b;

@@ -20,13 +20,13 @@
 
 /* A layer, checked, and what follows from it: no extent is 0 and no size overflows. dispatch/shape.c makes it. */
 typedef struct convpool_shape {
-    size_t channels, height, width;           /* the input */
-    size_t pad_top, pad_left;                 /* rows and columns of zeros before it, */
-    size_t padded_height, padded_width;       /* and its extents with those around it */
+    size_t channels, height, width;     /* the input */
+    size_t pad_top, pad_left;           /* rows and columns of zeros before it, */
+    size_t padded_height, padded_width; /* and its extents with those around it */
     size_t filter_height, filter_width, stride_height, stride_width;
-    size_t depth;                             /* terms of a sum: one for each weight of an output channel */
-    size_t conv_height, conv_width;           /* the convolution's outputs, per channel */
-    size_t out_channels, out_height, out_width; /* the output, after pooling */
+    size_t depth;                                  /* terms of a sum: one for each weight of an output channel */
+    size_t conv_height, conv_width;                /* the convolution's outputs, per channel */
+    size_t out_channels, out_height, out_width;    /* the output, after pooling */
     size_t weight_o, weight_c, weight_u, weight_v; /* floats from one weight to the next, in each of its dimensions */
     bool pool; /* in 2x2 windows; where the output has more rows or columns than they fill, the last are smaller */
     bool flip; /* a true convolution: w[u][v] lies at position [filter_height - 1 - u][filter_width - 1 - v] */
@@ -56,13 +56,14 @@ enum {
 };
 
 /* What an algorithm can compute, and what that is expected to take, in direct multiplications: of each tile of tile x
- * tile convolution outputs, for each pair of an input and an output channel, each input channel, and each output channel,
- * without and with pooling; and for each packed weight, which is read from beyond the nearest cache. By one rule for all
- * ISAs of a family, so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that
- * cannot run the kernel. */
+ * tile convolution outputs, for each pair of an input and an output channel, each input channel (of an image in planes
+ * without padding; and of others, where they are counted by eights), and each output channel, without and with pooling;
+ * for each packed weight, which is read from beyond the nearest cache; and once. By one rule for all ISAs of a family,
+ * so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run the
+ * kernel. */
 typedef struct convpool_cost {
     size_t tile, filter; /* filter x filter weights, moved by 1; 0: any layer, of which `pair` is for each weight */
-    double pair, input, output[2], weight;
+    double pair, input[2], output[2], weight, once;
 } convpool_cost;
 
 /* One call: the whole input and output are given, output rows [first_row, first_row + row_count) are computed. */
@@ -101,8 +102,8 @@ enum { CONVPOOL_ALIGNMENT = 64 };
  * or bias forbid it to any. bias may be NULL. */
 float convpool_winograd_limit(const convpool_shape *shape, const float *weights, const float *bias);
 
-/* The side^2 transformed weights of the filter of channels o and c, each computed in double and rounded once; side is the
- * tile's, 3 or 4. */
+/* The side^2 transformed weights of the filter of channels o and c, each computed in double and rounded once; side is
+ * the tile's, 3 or 4. */
 void convpool_winograd_filter(const convpool_shape *shape, size_t side, const float *weights, size_t o, size_t c,
                               float *to);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bias and weights as sums read them: bias[channel], slopes[channel] where the activation has any, then per block of
- * output channels [c][u][v][channel of the block]. The last block ends with the last channel or, where lanes run over channels, with a whole vector: what fills it up
- * are copies of the last channel, for what comes of them goes nowhere, but must raise no exception of its own.
+ * output channels [c][u][v][channel of the block]. The last block ends with the last channel or, where lanes run over
+ * channels, with a whole vector: what fills it up are copies of the last channel, for what comes of them goes nowhere,
+ * but must raise no exception of its own.
  */
 #ifndef CONVPOOL_PACKED_H
 #define CONVPOOL_PACKED_H

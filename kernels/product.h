@@ -188,9 +188,9 @@ typedef struct product_at {
 } product_at;
 
 enum {
-    product_at_rows = VEC_REGISTERS >= 32 ? 8 : VEC_REGISTERS >= 16 ? 6 : 2, /* of a group: each takes a pointer, */
-    product_at_many = VEC_REGISTERS >= 16 ? 6 : 2,                           /* and so many are enough, */
-    product_at_vecs = VEC_REGISTERS >= 16 ? 12 : 4,                          /* with vectors of lanes at most */
+    product_at_rows = VEC_REGISTERS >= 16 ? 8 : 2,  /* of a group: each takes a pointer, */
+    product_at_many = VEC_REGISTERS >= 16 ? 6 : 2,  /* and so many are enough, */
+    product_at_vecs = VEC_REGISTERS >= 16 ? 12 : 4, /* with vectors of lanes at most */
 };
 _Static_assert((int)tune_sums >= (int)product_at_vecs, "a row has so many sums");
 
@@ -209,14 +209,14 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
         size_t to = *term;
         vec of_lanes[product_at_vecs];
         VEC_UNROLL
-        for (size_t n = 0; n < vecs && rows > 1; n++)
+        for (size_t n = 0; n < vecs; n++)
             of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
         VEC_UNROLL
         for (size_t i = 0; i < rows; i++) {
             vec of_row = vec_splat(row[i] + to);
             VEC_UNROLL
             for (size_t n = 0; n < vecs; n++)
-                sum[i][n] = vec_mul_add(of_row, rows > 1 ? of_lanes[n] : vec_load_aligned(lanes + n * vec_lanes), sum[i][n]);
+                sum[i][n] = vec_mul_add(of_row, of_lanes[n], sum[i][n]);
         }
     }
     if (p->bias != NULL) {
@@ -241,12 +241,13 @@ typedef void product_at_function(const product_at *p, const size_t *at, float *s
 #define PRODUCT_AT(rows, vecs) \
     static void product_at_##rows##_##vecs(const product_at *p, const size_t *at, float *sums, size_t groups) { \
         if ((rows) * (vecs) > tune_sums || (rows) > product_at_rows || (vecs) > product_at_vecs) return; /* none */ \
-        for (; groups > 0; groups--, at += rows, sums += (rows) * p->sum_row) \
+        for (; groups > 0; groups--, at += rows, sums += (rows)*p->sum_row) \
             product_at_group(rows, vecs, p, at, sums); \
     }
 #define PRODUCT_AT_VECS(X, rows) \
-    X(rows, 1) X(rows, 2) X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6) \
-    X(rows, 7) X(rows, 8) X(rows, 9) X(rows, 10) X(rows, 11) X(rows, 12)
+    X(rows, 1) \
+    X(rows, 2) X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6) X(rows, 7) X(rows, 8) X(rows, 9) X(rows, 10) X(rows, 11) \
+        X(rows, 12)
 #define PRODUCT_AT_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 #define PRODUCT_AT_ALL(rows) PRODUCT_AT_VECS(PRODUCT_AT, rows)
 PRODUCT_AT_ROWS(PRODUCT_AT_ALL)

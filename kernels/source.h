@@ -2,8 +2,8 @@
 /*
  * Reading the image: its layout, its padding, its edges. Algorithms find input (y, x) of channel c of the padded image
  * `rows` rows of bands from one place, at strides that are the layer's. An image that lies so is read where it is; of
- * others a band of rows is copied to [row][column][channel], with zeros around it. Of rows that no window reads, between
- * two windows, a band has none.
+ * others a band of rows is copied to [row][column][channel], with zeros around it. Of rows that no window reads,
+ * between two windows, a band has none.
  */
 #ifndef CONVPOOL_SOURCE_H
 #define CONVPOOL_SOURCE_H
@@ -133,7 +133,8 @@ static inline bool source_is_below(vec most, float limit) {
 /* Whether that holds for what lies in some rows and the first columns of the padded image. */
 static bool source_rows_are_below(const convpool_shape *s, const float *input, float limit, size_t first, size_t end,
                                   size_t columns) {
-    size_t bottom = s->pad_top + s->height, width = columns < s->pad_left ? 0 : packed_min(columns - s->pad_left, s->width);
+    size_t bottom = s->pad_top + s->height,
+           width = columns < s->pad_left ? 0 : packed_min(columns - s->pad_left, s->width);
     first = first < s->pad_top ? s->pad_top : first;
     end = packed_min(end, bottom);
     if (first >= end || width == 0) return true;

@@ -36,8 +36,8 @@ static void relu(const float *input, size_t count, float *output) {
     vec_end();
 }
 
-/* In sixteen sums, pixel i in sum i mod 16, ascending; then sum k and sum k + 8 are added, k + 4, k + 2 and k + 1; and the
- * whole is divided once. */
+/* In sixteen sums, pixel i in sum i mod 16, ascending; then sum k and sum k + 8 are added, k + 4, k + 2 and k + 1; and
+ * the whole is divided once. */
 static void global_average(const float *input, size_t channels, size_t pixels, float *output) {
     enum { sums = 16, vecs = sums / vec_lanes };
     for (; channels > 0; channels--, input += pixels, output++) {

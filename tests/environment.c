@@ -221,19 +221,22 @@ void check_environment_refuses_what_the_cpu_cannot_run(void) {
     }
 }
 
-/* In a child, with a kernel forced that cannot compute a layer: its ISA does, as well as it can, and nothing is said. */
+/* In a child, with a kernel forced that cannot compute a layer: its ISA does, as well as it can, and nothing is said.
+ */
 static void run_another_layer(const char *forced) {
     convpool_layer_spec spec = seed;
     convpool_layer *layer;
     convpool_kernel_info info;
     spec.filter_height = 5, spec.stride_width = 2, spec.pool = CONVPOOL_POOL_NONE;
     static float many[32 * 16 * 10];
-    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_OK && first_supported(forced, &info), "%s", forced);
+    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_OK && first_supported(forced, &info), "%s",
+          forced);
     CHECK(strncmp(convpool_layer_kernel(layer), info.isa, strlen(info.isa)) == 0, "%s: %s", forced,
           convpool_layer_kernel(layer));
     convpool_layer_destroy(layer);
     spec.kernel = forced; /* but named by the spec it is refused */
-    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_KERNEL_UNSUPPORTED && layer == NULL, "%s", forced);
+    CHECK(convpool_layer_create(&spec, many, bias, &layer) == CONVPOOL_KERNEL_UNSUPPORTED && layer == NULL, "%s",
+          forced);
 }
 
 static void run_another_layer_in_silence(const char *forced) {

@@ -54,21 +54,45 @@ static void demand(bool holds) {
     if (!holds) abort();
 }
 
+/* Whether an algorithm is for such layers, as the header says. */
+static bool computes(const char *algorithm, const convpool_layer_spec *s) {
+    if (strncmp(algorithm, "winograd", 8) != 0) return true;
+    extents e = extents_of(s);
+    size_t filter = (size_t)(algorithm[9] - '0');
+    bool first = s->activation == CONVPOOL_ACTIVATION_RELU || s->activation == CONVPOOL_ACTIVATION_NONE ||
+                 s->activation == CONVPOOL_ACTIVATION_RELU6 || s->activation == CONVPOOL_ACTIVATION_TANH ||
+                 (s->activation == CONVPOOL_ACTIVATION_LEAKY_RELU && s->activation_parameter > 0) ||
+                 (s->activation == CONVPOOL_ACTIVATION_ELU && s->activation_parameter >= 0);
+    bool whole = e.conv_height == e.pool * e.out_height && e.conv_width == e.pool * e.out_width;
+    return e.filter_height == filter && e.filter_width == filter && e.stride_height == 1 && e.stride_width == 1 &&
+           (e.pool == 1 || (first && whole));
+}
+
 /* What create must say of a spec that may be anything. */
 static convpool_status expected_status(const convpool_layer_spec *s) {
-    size_t smallest = s->pool == CONVPOOL_POOL_MAX_2X2 ? 3 : 2, huge = SIZE_MAX >> 3;
-    if ((unsigned)s->filter > 1 || (unsigned)s->pool > 1 || (unsigned)s->activation > 1)
+    const size_t counts[] = {s->in_channels,   s->in_height,    s->in_width,      s->out_channels,
+                             s->filter_height, s->filter_width, s->stride_height, s->stride_width,
+                             s->pad_top,       s->pad_left,     s->pad_bottom,    s->pad_right};
+    if ((unsigned)s->filter > 1 || (unsigned)s->pool > 2 || (unsigned)s->activation > 7 ||
+        (unsigned)s->weights_layout > 2 || (unsigned)s->input_layout > 1 || (unsigned)s->output_layout > 1 ||
+        (s->activation == CONVPOOL_ACTIVATION_PRELU && s->slopes == NULL))
         return CONVPOOL_INVALID_ARGUMENT;
-    if (s->in_channels == 0 || s->out_channels == 0 || s->in_height < smallest || s->in_width < smallest ||
-        s->in_channels > huge || s->out_channels > huge || s->in_height > huge || s->in_width > huge)
+    for (size_t i = 0; i < 12; i++)
+        if ((i < 4 && counts[i] == 0) || counts[i] > SIZE_MAX >> 3) return CONVPOOL_INVALID_SHAPE;
+    size_t height = s->in_height + s->pad_top + s->pad_bottom, width = s->in_width + s->pad_left + s->pad_right;
+    if ((s->filter_height ? s->filter_height : 2) > height || (s->filter_width ? s->filter_width : 2) > width)
         return CONVPOOL_INVALID_SHAPE;
+    extents e = extents_of(s);
+    if (e.out_height == 0 || e.out_width == 0) return CONVPOOL_INVALID_SHAPE;
     if (s->kernel == NULL || *s->kernel == 0) return CONVPOOL_OK;
     convpool_status status = CONVPOOL_KERNEL_UNKNOWN;
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++)
         if (strcmp(s->kernel, info.name) == 0 || strcmp(s->kernel, info.isa) == 0 ||
             strcmp(s->kernel, info.algorithm) == 0)
-            status = info.supported || status == CONVPOOL_OK ? CONVPOOL_OK : CONVPOOL_KERNEL_UNSUPPORTED;
+            status = (info.supported && computes(info.algorithm, s)) || status == CONVPOOL_OK
+                         ? CONVPOOL_OK
+                         : CONVPOOL_KERNEL_UNSUPPORTED;
     return status;
 }
 
@@ -129,6 +153,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     spec.activation = (convpool_activation)(mode >> 1 & 1);
     if (mode >= 248) spec.activation = (convpool_activation)mode;
     spec.kernel = kernel_name(&b, name);
+    static float slopes[21];
+    unsigned more = byte(&b); /* what 0.2 has added; none of it where there is no such byte */
+    if (more % 2) {
+        spec.filter_height = extent(&b, 7), spec.filter_width = extent(&b, 7);
+        spec.stride_height = extent(&b, 3), spec.stride_width = extent(&b, 3);
+        spec.pad_top = extent(&b, 4), spec.pad_left = extent(&b, 4);
+        spec.pad_bottom = extent(&b, 4), spec.pad_right = extent(&b, 4);
+    }
+    if (more & 2) {
+        spec.pool = (convpool_pool)(byte(&b) % 4);
+        spec.activation = (convpool_activation)(byte(&b) % 9);
+        spec.activation_parameter = number(&b, &state, more / 32);
+        for (size_t o = 0; o < 21; o++)
+            slopes[o] = number(&b, &state, more / 32);
+        spec.slopes = more & 4 ? slopes : NULL;
+    }
+    if (more & 8) {
+        spec.weights_layout = (convpool_weights_layout)(byte(&b) % 4);
+        spec.input_layout = (convpool_image_layout)(byte(&b) % 3);
+        spec.output_layout = (convpool_image_layout)(byte(&b) % 3);
+    }
 
     convpool_status expected = expected_status(&spec);
     float none = 0;
@@ -141,12 +186,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         demand(little[i] == CANARY);
     if (expected != CONVPOOL_OK) return 0;
 
-    while (spec.in_channels * spec.in_height * spec.in_width * spec.out_channels > 15000) /* time is short */
-        *(spec.in_channels > 2 && byte(&b) % 2 ? &spec.in_channels
-          : spec.in_height > 6                 ? &spec.in_height
-          : spec.out_channels > 2              ? &spec.out_channels
-                                               : &spec.in_channels) /= 2;
-    problem p = problem_new(spec.in_channels, spec.in_height, spec.in_width, spec.out_channels, mode & 7);
+    size_t filter = (spec.filter_height ? spec.filter_height : 2) * (spec.filter_width ? spec.filter_width : 2);
+    while (spec.in_channels * spec.out_channels * (spec.in_height + 4) * (spec.in_width + 4) * filter > 100000) {
+        /* time is short */
+        size_t *part = spec.in_channels > 2 && byte(&b) % 2                   ? &spec.in_channels
+                       : spec.in_height > 8 && spec.in_height > spec.in_width ? &spec.in_height
+                       : spec.in_width > 8                                    ? &spec.in_width
+                       : spec.out_channels > 2                                ? &spec.out_channels
+                                                                              : &spec.in_channels;
+        if (*part < 2) return 0;
+        *part /= 2;
+    }
+    if (expected_status(&spec) != CONVPOOL_OK) return 0; /* what is left may be too small */
+    problem p = problem_of(&spec);
     for (size_t i = 0; i < p.e.in; i++)
         p.input[i] = number(&b, &state, input_kind);
     for (size_t i = 0; i < p.e.weights; i++)

@@ -109,22 +109,39 @@ void check_choice_algorithm_by_shape(void) {
         size_t channels, height, width, out_channels;
         bool pool;
         const char *fused, *separate;
+        size_t filter;
     } rows[] = {
-        {16, 25, 25, 32, true, "winograd32", "winograd32"},    {1, 53, 53, 16, true, "direct", "winograd22"},
-        {3, 225, 225, 32, true, "winograd22", "winograd22"},   {8, 40, 40, 16, true, "winograd22", "winograd22"},
-        {32, 13, 13, 64, true, "winograd32", "winograd32"},    {64, 57, 57, 64, true, "winograd32", "winograd32"},
-        {64, 113, 113, 128, true, "winograd32", "winograd32"}, {128, 29, 29, 256, true, "winograd32", "winograd32"},
-        {512, 9, 9, 512, true, "winograd22", "winograd22"},    {16, 5, 2001, 32, true, "winograd22", "winograd22"},
-        {16, 33, 33, 32, true, "winograd22", "winograd22"},    {16, 49, 49, 32, true, "winograd32", "winograd32"},
-        {16, 2001, 5, 32, true, "winograd22", "winograd22"},   {64, 33, 33, 1, true, "direct", "direct"},
-        {64, 49, 49, 64, false, "winograd32", "winograd32"},   {64, 4, 4, 128, false, "direct", "winograd32"},
-        {32, 8, 8, 64, true, "winograd32", "winograd32"},      {1, 9, 9, 9, false, "direct", "direct"},
-        {SIZE_MAX >> 20, 3, 3, 1, true, "direct", "direct"},
+        {16, 25, 25, 32, true, "winograd32", "winograd32", 2},
+        {1, 53, 53, 16, true, "direct", "winograd22", 2},
+        {3, 225, 225, 32, true, "winograd22", "winograd32", 2},
+        {8, 40, 40, 16, true, "winograd22", "winograd22", 2},
+        {32, 13, 13, 64, true, "winograd32", "winograd32", 2},
+        {64, 57, 57, 64, true, "winograd32", "winograd32", 2},
+        {64, 113, 113, 128, true, "winograd32", "winograd32", 2},
+        {128, 29, 29, 256, true, "winograd32", "winograd32", 2},
+        {512, 9, 9, 512, true, "winograd22", "winograd22", 2},
+        {16, 5, 2001, 32, true, "winograd22", "winograd22", 2},
+        {16, 33, 33, 32, true, "winograd22", "winograd32", 2},
+        {16, 49, 49, 32, true, "winograd32", "winograd32", 2},
+        {16, 2001, 5, 32, true, "winograd22", "winograd22", 2},
+        {64, 33, 33, 1, true, "direct", "direct", 2},
+        {64, 49, 49, 64, false, "winograd32", "winograd32", 2},
+        {64, 4, 4, 128, false, "direct", "winograd32", 2},
+        {32, 8, 8, 64, true, "winograd32", "winograd32", 2},
+        {1, 9, 9, 9, false, "direct", "direct", 2},
+        {SIZE_MAX >> 20, 3, 3, 1, true, "direct", "direct", 2},
+        {16, 26, 26, 32, true, "winograd23", "winograd23", 3},
+        {64, 58, 58, 64, true, "winograd23", "winograd23", 3},
+        {64, 6, 6, 128, true, "winograd23", "winograd23", 3},
+        {1, 28, 28, 32, true, "direct", "direct", 3},
+        {1, 28, 28, 32, true, "direct", "direct", 5},
+        {64, 7, 7, 128, false, "direct", "direct", 7},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (const convpool_isa *const *isa = convpool_isas; *isa != NULL; isa++) {
             convpool_layer_spec spec = shaped(rows[i].channels, rows[i].height, rows[i].width, rows[i].out_channels,
                                               rows[i].pool ? CONVPOOL_POOL_MAX_2X2 : CONVPOOL_POOL_NONE);
+            spec.filter_height = spec.filter_width = rows[i].filter;
             convpool_shape shape;
             CHECK(convpool_make_shape(&spec, &shape) == CONVPOOL_OK, "row %zu", i);
             convpool_choice choice;
@@ -222,7 +239,8 @@ typedef struct refusal {
     convpool_status status;
 } refusal;
 
-#define REFUSED(spec_, status_) rows[n++] = (refusal){spec_, CONVPOOL_##status_}
+#define REFUSED(spec_, status_) \
+    rows[n++] = (refusal) { spec_, CONVPOOL_##status_ }
 
 /* Of filters, strides and padding. */
 static size_t filter_refusals(refusal *rows, size_t n) {

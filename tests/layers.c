@@ -234,8 +234,9 @@ void check_layers_activations_are_exact_enough(void) {
                                       (1 + random_uniform(&state) * 0x1p-20f); /* where exp() is reduced */
         check_activations(x, EACH, round == 0 ? 1 : 0.75f);
     }
-    const float edges[] = {0, -0.0f, NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_MIN, -FLT_MIN, 0x1p-149f, -0x1p-149f,
-                           6, 0x1.800002p2f, -87.5f, -103.9f, -104, -105, -106, 88.8f, -17.4f, -30, -31};
+    const float edges[] = {0,        -0.0f,     NAN,        INFINITY, -INFINITY,     FLT_MAX, -FLT_MAX, FLT_MIN,
+                           -FLT_MIN, 0x1p-149f, -0x1p-149f, 6,        0x1.800002p2f, -87.5f,  -103.9f,  -104,
+                           -105,     -106,      88.8f,      -17.4f,   -30,           -31};
     check_activations(edges, sizeof edges / sizeof *edges, 1);
     check_activations(edges + 3, 2, 1);
     free(x);

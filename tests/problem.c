@@ -82,7 +82,8 @@ bool next_kernel(const convpool_layer_spec *spec, size_t *index, convpool_kernel
     convpool_layer_spec s = *spec;
     while (convpool_kernel_get((*index)++, info)) {
         s.kernel = info->name;
-        if (info->supported && (strcmp(info->algorithm, "direct") == 0 || convpool_layer_memory_size(&s) > 0)) return true;
+        if (info->supported && (strcmp(info->algorithm, "direct") == 0 || convpool_layer_memory_size(&s) > 0))
+            return true;
     }
     return false;
 }
@@ -102,9 +103,8 @@ void *put(int piece, const void *from, size_t bytes, place where, size_t gap) {
 static unsigned earned_by_layer(const problem *p) {
     unsigned earned = earned_by(p->weights, p->e.weights) | earned_by(p->bias, p->spec.out_channels) |
                       earned_by(&p->spec.activation_parameter, 1);
-    return p->spec.activation == CONVPOOL_ACTIVATION_PRELU
-               ? earned | earned_by(p->spec.slopes, p->spec.out_channels)
-               : earned;
+    return p->spec.activation == CONVPOOL_ACTIVATION_PRELU ? earned | earned_by(p->spec.slopes, p->spec.out_channels)
+                                                           : earned;
 }
 
 convpool_layer *guarded_layer(const problem *p, const char *kernel, layout at) {

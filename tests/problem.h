@@ -15,8 +15,8 @@ typedef struct problem {
     float *input, *weights, *bias;
 } problem;
 
-/* mode: 1 no pooling, 2 no activation, 4 a flipped filter, 8 a 3x3 filter over an image with a row or column of zeros on
- * each side, added. All data is zero. */
+/* mode: 1 no pooling, 2 no activation, 4 a flipped filter, 8 a 3x3 filter over an image with a row or column of zeros
+ * on each side, added. All data is zero. */
 problem problem_new(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode);
 problem problem_of(const convpool_layer_spec *spec);
 void problem_free(problem *p);

@@ -58,7 +58,8 @@ size_t output_at(const convpool_layer_spec *spec, size_t o, size_t row, size_t c
 /* An input of the padded image. */
 static float padded(const convpool_layer_spec *spec, const float *input, size_t c, size_t row, size_t column) {
     bool above = row < spec->pad_top, before = column < spec->pad_left;
-    if (above || before || row - spec->pad_top >= spec->in_height || column - spec->pad_left >= spec->in_width) return 0;
+    if (above || before || row - spec->pad_top >= spec->in_height || column - spec->pad_left >= spec->in_width)
+        return 0;
     return input[input_at(spec, c, row - spec->pad_top, column - spec->pad_left)];
 }
 
@@ -404,7 +405,8 @@ static void transform_products(const tiling *t, float m[SIDE][SIDE], float y[3][
 }
 
 /* Which rows of tiles are computed directly. */
-static void rows_beyond(const convpool_layer_spec *spec, const tiling *t, const float *input, double limit, bool *direct) {
+static void rows_beyond(const convpool_layer_spec *spec, const tiling *t, const float *input, double limit,
+                        bool *direct) {
     for (size_t c = 0; c < spec->in_channels; c++)
         for (size_t i = 0; i < t->conv_height + t->filter - 1; i++)
             for (size_t j = 0; j < t->conv_width + t->filter - 1; j++)
@@ -419,7 +421,8 @@ static void winograd_bits(const convpool_layer_spec *spec, const char *algorithm
     double limit = input_limit(spec, weights, bias);
     size_t channels = spec->in_channels, out_channels = spec->out_channels, plane = t.conv_height * t.conv_width;
     float *outputs = malloc(out_channels * plane * sizeof *outputs);
-    float(*u)[SIDE][SIDE] = malloc(out_channels * channels * sizeof *u), (*v)[SIDE][SIDE] = malloc(channels * sizeof *v);
+    float(*u)[SIDE][SIDE] = malloc(out_channels * channels * sizeof *u),
+    (*v)[SIDE][SIDE] = malloc(channels * sizeof *v);
     bool *direct = calloc(t.rows, sizeof *direct);
     if (outputs == NULL || u == NULL || v == NULL || direct == NULL) abort();
     for (size_t n = 0; n < out_channels * channels; n++)

@@ -7,11 +7,11 @@
 
 /* The extents that follow from a spec. */
 typedef struct extents {
-    size_t in, weights, out;                       /* floats */
-    size_t out_height, out_width;                  /* pixels */
-    size_t conv_height, conv_width;                /* outputs of the convolution that some pixel takes */
-    size_t filter_height, filter_width, filter;    /* and weights of a filter */
-    size_t stride_height, stride_width, pool;      /* pool: 2 where there is one, else 1 */
+    size_t in, weights, out;                    /* floats */
+    size_t out_height, out_width;               /* pixels */
+    size_t conv_height, conv_width;             /* outputs of the convolution that some pixel takes */
+    size_t filter_height, filter_width, filter; /* and weights of a filter */
+    size_t stride_height, stride_width, pool;   /* pool: 2 where there is one, else 1 */
     size_t padded_height, padded_width;
 } extents;
 extents extents_of(const convpool_layer_spec *spec);

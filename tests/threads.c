@@ -55,8 +55,8 @@ static void churn(void *argument, uint64_t seed) {
     const problem *p = s->p;
     uint64_t state = seed;
     float *output = calloc(p->e.out, sizeof *output), values[40];
-    size_t most = CONVPOOL_LAYER_SCRATCH_MAX(p->spec.in_channels, p->spec.in_height, p->spec.in_width,
-                                             p->spec.out_channels);
+    size_t most =
+        CONVPOOL_LAYER_SCRATCH_MAX(p->spec.in_channels, p->spec.in_height, p->spec.in_width, p->spec.out_channels);
     void *scratch = malloc(most);
     for (int round = 0; round < 40; round++) {
         convpool_layer_spec spec = p->spec;

@@ -9,10 +9,9 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: convpool-info [--json] [--bits] [CxHxW:O[:none]]...\n"
+    "usage: convpool-info [--json] [--bits] [LAYER]...\n"
     "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
-    "what CONVPOOL_KERNEL says, and the kernel that each layer given would get\n"
-    "(C input channels, H x W input, O output channels; with pooling and ReLU).\n"
+    "what CONVPOOL_KERNEL says, and the kernel that each layer given would get.\n" LAYER_HELP
     "--bits   runs a fixed list of layers on every supported kernel and prints a hash of the results:\n"
     "         for one algorithm it is the same on all machines and kernels with fused multiply-add\n"
     "         (avx2, avx512, neon), and on all without (scalar, sse2)\n";
@@ -25,7 +24,8 @@ typedef struct layer_report {
 static layer_report report_layer(const char *shape, const convpool_layer_spec *spec) {
     layer_report report = {.shape = shape};
     report.memory = convpool_layer_memory_size(spec); /* 0 where the spec is refused, and then weights do not matter */
-    size_t count = report.memory == 0 ? 1 : spec->out_channels * spec->in_channels * 4;
+    convpool_shape s;
+    size_t count = convpool_make_shape(spec, &s) == CONVPOOL_OK && report.memory != 0 ? s.depth * s.out_channels : 1;
     float *weights = calloc(count, sizeof *weights);
     convpool_layer *layer = NULL;
     convpool_status status =
@@ -122,7 +122,7 @@ int main(int argc, char **argv) {
             fputs(usage, stdout);
             return EXIT_SUCCESS;
         } else if (!parse_layer(argv[i], &spec)) {
-            fprintf(stderr, "convpool-info: '%s' is not a layer in the form CxHxW:O[:none]\n%s", argv[i], usage);
+            fprintf(stderr, "convpool-info: '%s' is not a layer in the form " LAYER_FORM "\n%s", argv[i], usage);
             return 2;
         }
     }

@@ -32,7 +32,10 @@ enum {
     tune_slots_short = 24,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}}, {{SIZE_MAX, 0}, {SIZE_MAX, 0}}, {{SIZE_MAX, 0}, {SIZE_MAX, 0}}, {{SIZE_MAX, 0}, {SIZE_MAX, 0}}};
+static const tune_pixels tune_by_pixel[4][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}}};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }

@@ -30,8 +30,7 @@ static void winograd_write(const winograd_call *a, const winograd_block *b, size
         for (size_t i = 0; i < pixels; i++) {
             size_t row = run->row + i;
             if (row < a->job->first_row || row >= a->end_row) continue;
-            finish_pixels p =
-                finish_to(s, a->job->output, row * s->out_width + run->column, run->count, o, lanes);
+            finish_pixels p = finish_to(s, a->job->output, row * s->out_width + run->column, run->count, o, lanes);
             float *from = a->pixels + i * row_floats + pixels * run->unit * product_lanes;
             if (!finish_is_plain(s))
                 finish_activate(s, direct_blocks(s), a->bias, o,
@@ -102,16 +101,15 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
             size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
             float *m = a->m + i * p->slots * p->m_row;
             if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
-            winograd_output_of(p, s->pool)(
-                &(winograd_output){.block = b,
-                                   .m = m,
-                                   .bias = a->bias + o,
-                                   .m_row = p->m_row,
-                                   .channels = lanes,
-                                   .end = b->units,
-                                   .to = a->pixels,
-                                   .to_row = p->pixels * b->units * product_lanes,
-                                   .relu = finish_is_relu(s)});
+            winograd_output_of(p, s->pool)(&(winograd_output){.block = b,
+                                                              .m = m,
+                                                              .bias = a->bias + o,
+                                                              .m_row = p->m_row,
+                                                              .channels = lanes,
+                                                              .end = b->units,
+                                                              .to = a->pixels,
+                                                              .to_row = p->pixels * b->units * product_lanes,
+                                                              .relu = finish_is_relu(s)});
             winograd_write(a, b, o, lanes);
         }
     }

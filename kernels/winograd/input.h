@@ -278,6 +278,7 @@ WINOGRAD_TRANSFORM(block, 4)
 WINOGRAD_TRANSFORM(pixels, 3)
 WINOGRAD_TRANSFORM(pixels, 4)
 static winograd_transform_function *const winograd_transforms[2][2] = {
-    {winograd_transform_block_3, winograd_transform_block_4}, {winograd_transform_pixels_3, winograd_transform_pixels_4}};
+    {winograd_transform_block_3, winograd_transform_block_4},
+    {winograd_transform_pixels_3, winograd_transform_pixels_4}};
 
 #endif

@@ -160,7 +160,8 @@ typedef void winograd_output_function(const winograd_output *a);
     static void winograd_output_##lanes##_##of##_##pool(const winograd_output *a) { \
         winograd_output_##lanes(winograd_##of, pool, a); \
     }
-#define WINOGRAD_OUTPUTS(X, lanes) X(lanes, 22, 0) X(lanes, 22, 1) X(lanes, 32, 0) X(lanes, 32, 1) X(lanes, 23, 0) X(lanes, 23, 1)
+#define WINOGRAD_OUTPUTS(X, lanes) \
+    X(lanes, 22, 0) X(lanes, 22, 1) X(lanes, 32, 0) X(lanes, 32, 1) X(lanes, 23, 0) X(lanes, 23, 1)
 WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, channels)
 WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, pixels)
 #define WINOGRAD_OUTPUT_NAME(lanes, of, pool) winograd_output_##lanes##_##of##_##pool,

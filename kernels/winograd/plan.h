@@ -219,7 +219,8 @@ static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p,
     }
 }
 
-static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias, void *packed) {
+static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias,
+                          void *packed) {
     float *to = packed, limit = convpool_winograd_limit(s, weights, bias);
     *to = limit;
     direct_pack(s, weights, bias, to + packed_limit);
@@ -271,9 +272,8 @@ static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan 
 /* Behind it a band of the source, and the distances of a tile's channels. */
 static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
-    size_t source = p.from_pixels
-                        ? source_floats(s, winograd_unit_windows(&p)) * sizeof(float) + s->channels * sizeof(size_t)
-                        : 0;
+    size_t source =
+        p.from_pixels ? source_floats(s, winograd_unit_windows(&p)) * sizeof(float) + s->channels * sizeof(size_t) : 0;
     return winograd_work_floats(s, &p) * sizeof(float) + source + CONVPOOL_ALIGNMENT - 1;
 }
 

@@ -44,8 +44,8 @@ static size_t winograd_direct_sum(const direct_call *a, const direct_block *b, s
     return lanes;
 }
 
-/* Turns sums of a row of convolution outputs, [column][channel], into the maxima of pairs of them, finished, in the same
- * place. */
+/* Turns sums of a row of convolution outputs, [column][channel], into the maxima of pairs of them, finished, in the
+ * same place. */
 static void winograd_pair_sums(const direct_call *a, size_t pairs, size_t o, size_t lanes) {
     for (size_t n = 0; n < lanes; n += vec_lanes) {
         vec bias = vec_load(a->bias + o + n);

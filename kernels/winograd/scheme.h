@@ -2,9 +2,9 @@
 /*
  * The algorithms `winograd22`, `winograd32` and `winograd23`: Winograd's minimal filtering F(2x2, 2x2), F(3x3, 2x2) and
  * F(2x2, 3x3) (S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for
- * Convolutional Neural Networks, 2016). doc/algorithms.md explains them from the beginning. F(m, r) makes m outputs of a
- * filter of r in one dimension, from m + r - 1 inputs; two dimensions nest one in the other. Of inputs d, a filter g and
- * outputs y:
+ * Convolutional Neural Networks, 2016). doc/algorithms.md explains them from the beginning. F(m, r) makes m outputs of
+ * a filter of r in one dimension, from m + r - 1 inputs; two dimensions nest one in the other. Of inputs d, a filter g
+ * and outputs y:
  *
  *   F(2, 2)   v = d0 - d1, d1, d2 - d1             u = g0, g0 + g1, g1
  *             m = u v                              y = m0 + m1, m1 + m2
@@ -19,10 +19,10 @@
  *
  * Order of evaluation, the same on every ISA. Inputs: down the columns of a tile, then across, without fused
  * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over c ascending, one chain of
- * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then the activation. Rows of
- * tiles lie on a grid from row 0 of the convolution's outputs on. So do their columns, but that the last tiles of a row, together one whole output pixel
- * or more, are moved left until they end with the image; where two tiles have the same output, the right one's counts.
- * Inputs that no output reads count as 0.
+ * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then the activation. Rows
+ * of tiles lie on a grid from row 0 of the convolution's outputs on. So do their columns, but that the last tiles of a
+ * row, together one whole output pixel or more, are moved left until they end with the image; where two tiles have the
+ * same output, the right one's counts. Inputs that no output reads count as 0.
  *
  * With S the largest sum of |w| for one output channel, T = 2^(121 - max(0, ceil(log2 S))). Everything is computed as
  * `direct` computes it where S >= 2^120 or is not a number, or a bias has |b| >= 2^126 or is none; and so is a row of
