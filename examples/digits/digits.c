@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A whole network: two convpool layers and a dense one name the digit in each of some small grey images.
+/* A whole network: two convolutional layers, a dense one and softmax name the digit in each of some small grey images.
  *
  *     digits IMAGE.pgm...
  *
@@ -8,7 +8,6 @@
 #include <convpool.h>
 
 #include <errno.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 
 /* The sides of the image and of the layers' outputs: (27 - 1) / 2 and (13 - 1) / 2. */
 enum { SIDE = 27, SIDE1 = 13, SIDE2 = 6, CHANNELS1 = 8, CHANNELS2 = 16, FEATURES = CHANNELS2 * SIDE2 * SIDE2 };
-enum { CLASSES = 10 };
+enum { CLASSES = 10, LAYERS = 3 };
 
 _Static_assert(sizeof layer1_weights == sizeof(float[CHANNELS1][1][2][2]) &&
                    sizeof layer1_bias == sizeof(float[CHANNELS1]) &&
@@ -29,8 +28,8 @@ _Static_assert(sizeof layer1_weights == sizeof(float[CHANNELS1][1][2][2]) &&
                "the weights are those of another network");
 
 typedef struct network {
-    convpool_layer *layer1, *layer2;
-    void *scratch; /* enough for either layer: one runs after the other */
+    convpool_layer *layers[LAYERS];
+    void *scratch; /* enough for any of them: one runs after the other */
 } network;
 
 /* The next character of a PGM header, where # and the rest of its line count as the line's end. */
@@ -72,43 +71,54 @@ static const char *read_image(FILE *file, float image[SIDE * SIDE]) {
     return NULL;
 }
 
+/* What fields do not say is a 2x2 filter, 2x2 max-pooling and ReLU. The dense layer is one whose filter is as large as
+ * its image: its weights [10][576], for an image of [16][6][6] in that order, lie as those of such a filter do. */
+static const convpool_layer_spec specs[LAYERS] = {
+    {.in_channels = 1, .in_height = SIDE, .in_width = SIDE, .out_channels = CHANNELS1},
+    {.in_channels = CHANNELS1, .in_height = SIDE1, .in_width = SIDE1, .out_channels = CHANNELS2},
+    {.in_channels = CHANNELS2,
+     .in_height = SIDE2,
+     .in_width = SIDE2,
+     .out_channels = CLASSES,
+     .filter_height = SIDE2,
+     .filter_width = SIDE2,
+     .pool = CONVPOOL_POOL_NONE,
+     .activation = CONVPOOL_ACTIVATION_NONE},
+};
+
 static convpool_status create_network(network *n) {
-    convpool_layer_spec spec1 = {0}, spec2 = {0}; /* cross-correlation, max-pooling and ReLU */
-    spec1.in_channels = 1, spec1.in_height = spec1.in_width = SIDE, spec1.out_channels = CHANNELS1;
-    spec2.in_channels = CHANNELS1, spec2.in_height = spec2.in_width = SIDE1, spec2.out_channels = CHANNELS2;
-    *n = (network){NULL, NULL, NULL};
-    convpool_status status = convpool_layer_create(&spec1, layer1_weights, layer1_bias, &n->layer1);
-    if (status == CONVPOOL_OK) status = convpool_layer_create(&spec2, layer2_weights, layer2_bias, &n->layer2);
-    if (status != CONVPOOL_OK) return status;
-    size_t size1 = convpool_layer_scratch_size(n->layer1), size2 = convpool_layer_scratch_size(n->layer2);
-    size_t size = size1 > size2 ? size1 : size2;
-    n->scratch = malloc(size);
-    return n->scratch == NULL && size > 0 ? CONVPOOL_OUT_OF_MEMORY : CONVPOOL_OK;
+    static const float *const weights[LAYERS] = {layer1_weights, layer2_weights, dense_weights};
+    static const float *const bias[LAYERS] = {layer1_bias, layer2_bias, dense_bias};
+    size_t most = 0;
+    *n = (network){{NULL}, NULL};
+    for (int i = 0; i < LAYERS; i++) {
+        convpool_status status = convpool_layer_create(&specs[i], weights[i], bias[i], &n->layers[i]);
+        if (status != CONVPOOL_OK) return status;
+        size_t size = convpool_layer_scratch_size(n->layers[i]);
+        most = size > most ? size : most;
+    }
+    n->scratch = malloc(most);
+    return n->scratch == NULL && most > 0 ? CONVPOOL_OUT_OF_MEMORY : CONVPOOL_OK;
 }
 
 static void destroy_network(network *n) {
     free(n->scratch);
-    convpool_layer_destroy(n->layer2);
-    convpool_layer_destroy(n->layer1);
+    for (int i = 0; i < LAYERS; i++)
+        convpool_layer_destroy(n->layers[i]);
 }
 
 /* Stores the likeliest class and its probability. */
 static convpool_status classify(const network *n, const float image[SIDE * SIDE], int *class, double *probability) {
     float output1[CHANNELS1 * SIDE1 * SIDE1], output2[FEATURES], scores[CLASSES];
-    convpool_status status = convpool_layer_run(n->layer1, image, output1, n->scratch);
-    if (status == CONVPOOL_OK) status = convpool_layer_run(n->layer2, output1, output2, n->scratch);
+    convpool_status status = convpool_layer_run(n->layers[0], image, output1, n->scratch);
+    if (status == CONVPOOL_OK) status = convpool_layer_run(n->layers[1], output1, output2, n->scratch);
+    if (status == CONVPOOL_OK) status = convpool_layer_run(n->layers[2], output2, scores, n->scratch);
+    if (status == CONVPOOL_OK) status = convpool_softmax(scores, CLASSES, scores);
     if (status != CONVPOOL_OK) return status;
     *class = 0;
-    for (int k = 0; k < CLASSES; k++) {
-        scores[k] = dense_bias[k];
-        for (int i = 0; i < FEATURES; i++)
-            scores[k] += dense_weights[k * FEATURES + i] * output2[i];
+    for (int k = 1; k < CLASSES; k++)
         if (scores[k] > scores[*class]) *class = k;
-    }
-    double sum = 0; /* softmax, with the largest power 1 */
-    for (int k = 0; k < CLASSES; k++)
-        sum += exp((double)scores[k] - (double)scores[*class]);
-    *probability = 1 / sum;
+    *probability = (double)scores[*class];
     return CONVPOOL_OK;
 }
 
