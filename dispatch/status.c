@@ -13,13 +13,16 @@ const char *convpool_status_string(convpool_status status) {
     switch (status) {
     case CONVPOOL_OK: return "success";
     case CONVPOOL_INVALID_ARGUMENT:
-        return "invalid argument: a NULL pointer, a value outside its enum, rows beyond the output, or overlapping "
-               "tensors";
-    case CONVPOOL_INVALID_SHAPE: return "invalid shape: a zero extent, an empty output, or a size that overflows";
+        return "invalid argument: a NULL pointer, a value outside its enum, PReLU without slopes, rows beyond the "
+               "output, or overlapping tensors";
+    case CONVPOOL_INVALID_SHAPE:
+        return "invalid shape: a zero extent, a filter larger than the padded image, an empty output, or a size that "
+               "overflows";
     case CONVPOOL_OUT_OF_MEMORY: return "out of memory: allocation failed, or too little memory was given";
     case CONVPOOL_KERNEL_UNKNOWN: return "no kernel of that name is built into this library";
     case CONVPOOL_KERNEL_UNSUPPORTED:
-        return "this CPU or operating system cannot run that kernel, or any in this build";
+        return "this CPU or operating system cannot run that kernel, or any in this build, or it cannot compute this "
+               "layer";
     }
     return "unknown status";
 }

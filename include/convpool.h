@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * convpool: one layer of a convolutional neural network, fused into one pass, for one image at a time.
+ * convpool: the layers of a small convolutional neural network, each fused into one pass, for one image at a time.
  *
- *     y[o, p, q] = ReLU( b[o] + max over i, j in {0, 1} of
- *                               sum over c, u, v of  x[c, 2p+i+u, 2q+j+v] * w[o, c, u, v] )
+ *     y[o, p, q] = max over i, j in {0, 1} of  f( b[o] + sum over c, u, v of
+ *                               x[c, s (2p+i) + u - pt, t (2q+j) + v - pl] * w[o, c, u, v] )
  *
- * That is a 'valid' 2x2 convolution with stride 1, bias, 2x2 max-pooling with stride 2, and ReLU;
- * pooling and ReLU can each be left out.
+ * That is a convolution with bias, an activation f, and 2x2 max-pooling with stride 2. The filter may have any size and
+ * strides s, t; x is 0 in the padding, pt rows above the image and pl columns beside it, and as many more below and
+ * after it. Without pooling y[o, p, q] is one such f(). A dense layer is one whose filter is as large as its image.
  *
- * Letters: C input channels, H x W input height and width, O output channels. The convolution has
- * (H - 1) x (W - 1) outputs a channel; pooling halves both and drops an odd last row or column.
+ * Letters: C input channels, H x W input height and width, O output channels. Padded, the image has H' x W', and the
+ * convolution has (H' - filter height) / s + 1 rows a channel, rounded down, and columns likewise; pooling halves both
+ * and drops an odd last row or column, or with CONVPOOL_POOL_MAX_2X2_CEIL makes windows of it.
  *
- * Tensors are dense float32 in row-major order: images [channels][height][width], weights
- * [O][C][2][2], bias [O]. They need the alignment of float. Memory and scratch need none.
+ * Tensors are dense float32 in row-major order. Images are [channels][height][width] unless a layout says otherwise,
+ * weights [O][C][filter height][filter width], bias [O]. They need the alignment of float. Memory and scratch need
+ * none.
+ *
+ *     coming from            filter                       weights_layout   images  dense weights after Flatten
+ *     PyTorch, ONNX          CONVPOOL_CROSS_CORRELATION   OIHW             CHW     Linear's, OIHW
+ *     Keras, TensorFlow      CONVPOOL_CROSS_CORRELATION   HWIO             HWC     Dense's, HWIO
+ *     TensorFlow Lite        CONVPOOL_CROSS_CORRELATION   OHWI             HWC     FullyConnected's, OHWI
+ *     Theano, SciPy          CONVPOOL_CONVOLUTION         OIHW             CHW     OIHW, but CONVPOOL_CROSS_CORRELATION
  *
  * Threads: every function may be called from any number of threads at once. A layer is immutable once made, so
  * threads may share it, each with scratch of its own, and an output, or rows of one, of its own. The library starts
@@ -33,11 +42,14 @@
  *     for bit, and so are those of all without (scalar, sse2): on every CPU, from every compiler, however run_rows
  *     splits an image, whatever the alignment; but for the sign of a zero where there is no activation, and the
  *     payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone.
- *   - An output is NaN when an input or weight under its window, or its bias, is NaN. Max-pooling and ReLU pass NaN
- *     on.
+ *   - An output is NaN when an input or weight under its window, or its bias, is NaN. Max-pooling and activations pass
+ *     NaN on. Padding is computed with like any other 0: infinity times zero is NaN.
+ *   - Sigmoid, tanh and ELU are within 4 units of 2^-24, and 2^-149, of the exact function of the sum before them.
  *   - Infinities, and results that overflow to one, come out as IEEE 754 arithmetic has them in the direct sum:
  *     infinity less infinity and infinity times zero are NaN.
- *   - ReLU gives +0 for every negative number and for -0.
+ *   - ReLU and ReLU6 give +0 for every negative number and for -0.
+ *   - The maximum is taken first, then bias and activation follow. They come first where the activation may fall as its
+ *     argument rises: with a slope that is not above 0, an alpha that is negative or NaN, and for the sigmoid.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
@@ -47,13 +59,15 @@
  *
  * A compiler that computes float in another precision, as for x87, cannot build the library.
  *
- * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending; "winograd22" and
- * "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications, for tiles of 2x2 and 3x3
- * convolution outputs. On data of even magnitude all are as accurate. Where magnitudes differ widely, Winograd's are
- * less so, element by element: with u = 2^-24, the error of direct is at most about (4C + 1) u (|b| + sum |x||w|),
- * that of the others about G (C + 8) u (|b| + sum over c of max |x[c]| over the output's tile times sum |w[o, c]|),
- * with G = 9 and 16. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of
- * tiles that read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
+ * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending, and computes any
+ * layer. "winograd22" and "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications for
+ * 2x2 filters, in tiles of 2x2 and 3x3 convolution outputs, and "winograd23" for 3x3 filters, in tiles of 2x2: all with
+ * strides of 1, and pooled only where the maximum is taken first, of whole windows. On data of even magnitude all are
+ * as accurate. Where magnitudes differ widely, Winograd's are less so, element by element: with u = 2^-24 and N weights
+ * of each output channel, the error of direct is at most about (N + 1) u (|b| + sum |x||w|), that of the others about G
+ * (C + 8) u (|b| + sum over c of max |x[c]| over the output's tile times sum |w[o, c]|), with G = 9 for winograd22,
+ * else 16. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of tiles that
+ * read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -83,12 +97,14 @@ CONVPOOL_API const char *convpool_version(void);
 /* What a call that can fail returns. */
 typedef enum convpool_status {
     CONVPOOL_OK = 0,
-    CONVPOOL_INVALID_ARGUMENT,  /* a NULL pointer, a value outside an enum, rows beyond the output,
-                                   tensors that overlap */
-    CONVPOOL_INVALID_SHAPE,     /* a zero extent, an empty output, a size that overflows */
+    CONVPOOL_INVALID_ARGUMENT,  /* a NULL pointer, a value outside an enum, PReLU without slopes, rows beyond
+                                   the output, tensors that overlap */
+    CONVPOOL_INVALID_SHAPE,     /* a zero extent, a filter larger than the padded image, an empty output, a size
+                                   that overflows */
     CONVPOOL_OUT_OF_MEMORY,     /* allocation failed, or convpool_layer_create_in() was given too little */
     CONVPOOL_KERNEL_UNKNOWN,    /* no kernel of that name is built into this library */
-    CONVPOOL_KERNEL_UNSUPPORTED /* it is built in, but this CPU or operating system cannot run it */
+    CONVPOOL_KERNEL_UNSUPPORTED /* it is built in, but this CPU or operating system cannot run it, or it cannot
+                                   compute this layer */
 } convpool_status;
 
 /* A sentence without a final stop that explains `status`; never NULL. The string is static. */
@@ -96,8 +112,8 @@ CONVPOOL_API const char *convpool_status_string(convpool_status status);
 
 /* How weights are laid over the input. */
 typedef enum convpool_filter {
-    CONVPOOL_CROSS_CORRELATION = 0, /* w[u][v] meets x[r + u][s + v]: PyTorch, ONNX, TensorFlow */
-    CONVPOOL_CONVOLUTION            /* w[u][v] meets x[r + 1 - u][s + 1 - v]: SciPy, Theano */
+    CONVPOOL_CROSS_CORRELATION = 0, /* w[u][v] meets input (u, v) under the filter: PyTorch, ONNX, TensorFlow */
+    CONVPOOL_CONVOLUTION            /* the filter is flipped, down and across: SciPy, Theano */
 } convpool_filter;
 
 typedef enum convpool_pool {
@@ -199,18 +215,19 @@ typedef struct convpool_layer convpool_layer;
 CONVPOOL_API size_t convpool_layer_memory_size(const convpool_layer_spec *spec);
 
 /* Makes a layer and stores it in *layer; the caller owns it and ends it with convpool_layer_destroy().
- *   weights  [O][C][2][2]
+ *   weights  one for each output channel, input channel and position of the filter, as spec->weights_layout says
  *   bias     [O], or NULL for none
- * Both are copied and may be freed afterwards. Costs one allocation and up to three passes over the weights.
- * Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (spec, weights or layer is NULL; a bad enum value),
- * CONVPOOL_INVALID_SHAPE, CONVPOOL_KERNEL_UNKNOWN, CONVPOOL_KERNEL_UNSUPPORTED or CONVPOOL_OUT_OF_MEMORY. */
+ * Both, and slopes, are copied and may be freed afterwards. Costs one allocation and up to three passes over the
+ * weights. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (spec, weights or layer is NULL; a bad enum value; PReLU
+ * without slopes), CONVPOOL_INVALID_SHAPE, CONVPOOL_KERNEL_UNKNOWN, CONVPOOL_KERNEL_UNSUPPORTED or
+ * CONVPOOL_OUT_OF_MEMORY. */
 CONVPOOL_API convpool_status convpool_layer_create(const convpool_layer_spec *spec, const float *weights,
                                                    const float *bias, convpool_layer **layer);
 
 /* The same in memory of the caller's: allocates nothing. `memory`, at any alignment, must outlive the
  * layer and may not be moved. Returns also CONVPOOL_OUT_OF_MEMORY where memory_size is less than
  * convpool_layer_memory_size(), and CONVPOOL_INVALID_ARGUMENT where memory is NULL, or where the part of it
- * that is needed overlaps weights or bias. */
+ * that is needed overlaps weights, bias or slopes. */
 CONVPOOL_API convpool_status convpool_layer_create_in(const convpool_layer_spec *spec, const float *weights,
                                                       const float *bias, void *memory, size_t memory_size,
                                                       convpool_layer **layer);
@@ -239,20 +256,23 @@ CONVPOOL_API const char *convpool_layer_kernel(const convpool_layer *layer);
  * max_abs_input; exact is the result of the formula above in real numbers. With u = 2^-24 and X = max_abs_input it is
  * the largest over o of
  *     k u (|b[o]| + X sum |w[o]|) + k 2^-149 (1 + N X)        k = G R / (1 - R u)
- * where G = 1, R = 4C + 1, N = 4C for direct; G = 9, R = C + 8, N = 9C for winograd22; G = 16, R = C + 8, N = 16C for
- * winograd32. Where weights or bias are so large that these compute everything directly (doc/numbers.md says when), it
- * is direct's; where X is, so that rows may be, it is the larger of direct's and of theirs for the largest X for which
- * they are not. It is proven, for the worst of inputs (N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd
- * ed., section 3.1; Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural
- * Networks, 2018; doc/numbers.md has the derivation); what even data's roundings add up to is often a hundredth of it.
- * Infinity where a sum may overflow: where some |b[o]| + X sum |w[o]| and the bound together reach the largest float;
- * where weights or bias are not finite; and where R u >= 1, from C = 2^22 on for direct. NaN where layer is NULL, or
- * max_abs_input negative or NaN. Takes one pass over the weights. */
+ * where, of K weights of an output channel, G = 1, R = K + 1, N = K for direct; G = 9, R = C + 8, N = 9C for
+ * winograd22; G = 16, R = C + 8, N = 16C for winograd32 and winograd23; and of that what the activation makes: times
+ * its slope or alpha where one is above 1, and for its own rounding u times what it may come to, or 4 u for sigmoid,
+ * tanh and alpha, and 2^-149. Where weights or bias are so large that Winograd's compute everything directly
+ * (doc/numbers.md says when), it is direct's; where X is, so that rows may be, it is the larger of direct's and of
+ * theirs for the largest X for which they are not. It is proven, for the worst of inputs (N. Higham, Accuracy and
+ * Stability of Numerical Algorithms, 2nd ed., section 3.1; Barabasz et al., Error Analysis and Improving the Accuracy
+ * of Winograd Convolution for Deep Neural Networks, 2018; doc/numbers.md has the derivation); what even data's
+ * roundings add up to is often a hundredth of it. Infinity where a sum may overflow: where some |b[o]| + X sum |w[o]|
+ * and the bound together reach the largest float; where weights, bias or slopes are not finite; and where R u >= 1,
+ * from 2^24 weights on for direct. NaN where layer is NULL, or max_abs_input negative or NaN. Takes one pass over the
+ * weights. */
 CONVPOOL_API double convpool_layer_error_bound(const convpool_layer *layer, double max_abs_input);
 
 /* Applies the layer to one image.
- *   input    [C][H][W]
- *   output   [O][height][width], see convpool_layer_output_shape()
+ *   input    [C][H][W], or as spec.input_layout said
+ *   output   [O][height][width], see convpool_layer_output_shape(), or as spec.output_layout said
  *   scratch  convpool_layer_scratch_size() bytes; NULL is fine where that is 0. Its contents need not be
  *            initialised and mean nothing afterwards.
  * Allocates nothing, locks nothing, prints nothing. Returns CONVPOOL_OK, or CONVPOOL_INVALID_ARGUMENT for

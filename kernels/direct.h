@@ -20,7 +20,7 @@
 
 #include "finish.h"
 #include "packed.h"
-#include "product.h"
+#include "product_at.h"
 #include "source.h"
 
 enum {

@@ -84,20 +84,27 @@ static const size_t shapes[][4] = {{1, 3, 3, 1},     {1, 53, 53, 16}, {3, 40, 37
 enum {
     SHAPES = sizeof shapes / sizeof *shapes,
     MOST_IN = 200 * 144,
-    MOST_OUT = 16 * 52 * 52,
-    MOST_WEIGHTS = 200 * 40 * 4
+    MOST_OUT = 16 * 53 * 53,
+    MOST_WEIGHTS = 200 * 40 * 9
 };
 static float weights[MOST_WEIGHTS], input[MOST_IN], output[MOST_OUT], bias[64];
-static unsigned char scratch[CONVPOOL_LAYER_SCRATCH_MAX(200, 12, 12, 40)];
+static unsigned char scratch[CONVPOOL_LAYER_SCRATCH_MAX_FILTER(200, 14, 14, 40, 3, 3)];
 
 static convpool_layer_spec spec_of(size_t shape, unsigned mode, const char *kernel) {
-    return (convpool_layer_spec){.in_channels = shapes[shape][0],
-                                 .in_height = shapes[shape][1],
-                                 .in_width = shapes[shape][2],
-                                 .out_channels = shapes[shape][3],
-                                 .pool = mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
-                                 .activation = mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
-                                 .kernel = kernel};
+    convpool_layer_spec spec = {.in_channels = shapes[shape][0],
+                                .in_height = shapes[shape][1],
+                                .in_width = shapes[shape][2],
+                                .out_channels = shapes[shape][3],
+                                .pool = mode & 1 ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2,
+                                .activation = mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
+                                .kernel = kernel};
+    if (kernel != NULL && convpool_layer_memory_size(&spec) == 0) { /* of another filter, then */
+        spec.filter_height = spec.filter_width = 3;
+        spec.pad_top = spec.pad_left = spec.pad_bottom = spec.pad_right = 1;
+        spec.input_layout = spec.output_layout = shape % 2 ? CONVPOOL_IMAGE_HWC : CONVPOOL_IMAGE_CHW;
+        if (mode == 1) spec.activation = CONVPOOL_ACTIVATION_SIGMOID;
+    }
+    return spec;
 }
 
 /* Everything that runs on this layer; its image has an infinity in one of two runs. Returns how many calls failed. */
@@ -111,6 +118,8 @@ static size_t run_all(const convpool_layer *layer) {
     }
     wrong += convpool_relu(input, 77, output) != CONVPOOL_OK;
     wrong += convpool_max_pool_2x2(input, 2, 7, 11, output) != CONVPOOL_OK;
+    wrong += convpool_global_average(input, 2, 7, 11, output) != CONVPOOL_OK;
+    wrong += convpool_softmax(input, 77, output) != CONVPOOL_OK;
     wrong += !(convpool_layer_error_bound(layer, 1) >= 0);
     return wrong;
 }
@@ -168,7 +177,7 @@ static void run_without_allocating(const convpool_layer *layer) {
 }
 
 static void create_in_without_allocating(void) {
-    static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX(200, 40)];
+    static unsigned char memory[CONVPOOL_LAYER_MEMORY_MAX_FILTER(200, 40, 3, 3)];
     size_t wrong = 0, count = 0;
     convpool_kernel_info info;
     for (size_t k = 0; convpool_kernel_get(k, &info); k++)

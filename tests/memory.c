@@ -16,10 +16,13 @@ void check_memory_every_size_between_guard_pages(void) {
             for (size_t b = least(mode); b <= 14; b++)
                 for (int upright = 0; upright < 2; upright++)
                     for (int where = AT_START; where <= AT_END; where++)
-                        if (in_sample(&state))
-                            check_random(1 + (a + b) % 3, upright ? a : b, upright ? b : a, 1 + (a + 2 * b) % 5,
-                                         mode | (unsigned)(a + b / 2) % 2 * 4, where == AT_START ? at_start : at_end,
-                                         &state);
+                        if (in_sample(&state)) {
+                            problem p = problem_new(1 + (a + b) % 3, upright ? a : b, upright ? b : a,
+                                                    1 + (a + 2 * b) % 5, mode | (unsigned)(a + b / 2) % 2 * 4);
+                            problem_fill(&p, &state);
+                            check_problem(&p, PLACE, where == AT_START ? at_start : at_end);
+                            problem_free(&p);
+                        }
 }
 
 void check_memory_tensors_at_every_offset(void) {

@@ -79,6 +79,7 @@ unsigned earned_by(const float *values, size_t count);
  * exception that they have not earned. */
 typedef enum expectation {
     BITS,  /* no more */
+    PLACE, /* not even to a bound: where tensors lie is what is tried, and time is short */
     BOUND, /* the bound must be finite */
     EXACT  /* the exact result: every intermediate fits a float */
 } expectation;
@@ -102,7 +103,7 @@ void check_pool(const convpool_isa *isa, const float *values, size_t channels, s
                 place where);
 void check_relu(const convpool_isa *isa, const float *values, size_t count, size_t offset, bool in_place, place where);
 
-/* check_problem() on random data. */
+/* check_problem() on random data, held to its bound. */
 void check_random(size_t channels, size_t height, size_t width, size_t out_channels, unsigned mode, layout at,
                   uint64_t *state);
 

@@ -31,13 +31,13 @@ extents extents_of(const convpool_layer_spec *spec) {
 }
 
 size_t weight_at(const convpool_layer_spec *spec, size_t o, size_t c, size_t u, size_t v) {
-    extents e = extents_of(spec);
-    if (spec->filter == CONVPOOL_CONVOLUTION) u = e.filter_height - 1 - u, v = e.filter_width - 1 - v;
-    size_t at = u * e.filter_width + v;
+    size_t height = spec->filter_height ? spec->filter_height : 2, width = spec->filter_width ? spec->filter_width : 2;
+    if (spec->filter == CONVPOOL_CONVOLUTION) u = height - 1 - u, v = width - 1 - v;
+    size_t at = u * width + v;
     switch (spec->weights_layout) {
     case CONVPOOL_WEIGHTS_HWIO: return (at * spec->in_channels + c) * spec->out_channels + o;
-    case CONVPOOL_WEIGHTS_OHWI: return (o * e.filter + at) * spec->in_channels + c;
-    default: return (o * spec->in_channels + c) * e.filter + at;
+    case CONVPOOL_WEIGHTS_OHWI: return (o * height * width + at) * spec->in_channels + c;
+    default: return (o * spec->in_channels + c) * height * width + at;
     }
 }
 
@@ -75,13 +75,17 @@ enum accumulation { IN_DOUBLE, FUSED, SEPARATE };
 static sums sum_at(const convpool_layer_spec *spec, enum accumulation how, const float *input, const float *weights,
                    size_t o, size_t r, size_t s) {
     sums sum = {0};
-    extents e = extents_of(spec);
+    size_t height = spec->filter_height ? spec->filter_height : 2, width = spec->filter_width ? spec->filter_width : 2;
+    size_t top = r * (spec->stride_height ? spec->stride_height : 1);
+    size_t left = s * (spec->stride_width ? spec->stride_width : 1);
+    size_t first = weight_at(spec, o, 0, 0, 0); /* and steps, modulo 2^n */
+    size_t by_c = weight_at(spec, o, 1, 0, 0) - first, by_u = weight_at(spec, o, 0, 1, 0) - first;
+    size_t by_v = weight_at(spec, o, 0, 0, 1) - first;
     for (size_t c = 0; c < spec->in_channels; c++)
-        for (size_t u = 0; u < e.filter_height; u++) {
-            size_t first = weight_at(spec, o, c, u, 0), step = weight_at(spec, o, c, u, 1) - first; /* modulo 2^n */
-            for (size_t v = 0; v < e.filter_width; v++) {
-                float x = padded(spec, input, c, r * e.stride_height + u, s * e.stride_width + v);
-                float w = weights[first + v * step];
+        for (size_t u = 0; u < height; u++)
+            for (size_t v = 0; v < width; v++) {
+                float x = padded(spec, input, c, top + u, left + v);
+                float w = weights[first + c * by_c + u * by_u + v * by_v];
                 if (how == IN_DOUBLE) {
                     sum.value += (double)x * w;
                     sum.products += fabs((double)x * w);
@@ -93,7 +97,6 @@ static sums sum_at(const convpool_layer_spec *spec, enum accumulation how, const
                     sum.separate = sum.separate + product;
                 }
             }
-        }
     return sum;
 }
 

@@ -6,6 +6,7 @@
 #include "../arrange.h"
 #include "../direct.h"
 #include "../finish.h"
+#include "../product.h"
 #include "scheme.h"
 
 enum {

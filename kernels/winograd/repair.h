@@ -5,19 +5,73 @@
 
 #include "output.h"
 
+/* The larger, in each lane, of `most` and the magnitudes of n floats; the same float may be taken twice. */
+VEC_INLINE vec winograd_magnitude(const float *x, size_t n, vec most) {
+    vec four[4] = {most, most, most, most};
+    size_t i = 0;
+    if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
+        four[0] = vec_max_magnitude(four[0], vec_load(x));
+        i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
+    }
+    for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
+        VEC_UNROLL
+        for (size_t k = 0; k < 4; k++)
+            four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
+    }
+    for (; i < n; i += vec_lanes) {
+        vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
+        four[0] = vec_max_magnitude(four[0], last);
+    }
+    return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
+}
+
+/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
+static bool winograd_is_below(vec most, float limit) {
+    float lanes[vec_lanes];
+    uint32_t bits[vec_lanes], limit_bits;
+    vec_store(lanes, most);
+    memcpy(bits, lanes, sizeof bits);
+    memcpy(&limit_bits, &limit, sizeof limit_bits);
+    for (size_t n = 0; n < vec_lanes; n++)
+        if (bits[n] >= limit_bits) return false;
+    return true;
+}
+
+/* Whether that holds for what lies in some rows and the first columns of the padded image. */
+static bool winograd_rows_are_below(const convpool_shape *s, const float *input, float limit, size_t first, size_t end,
+                                    size_t columns) {
+    size_t bottom = s->pad_top + s->height,
+           width = columns < s->pad_left ? 0 : packed_min(columns - s->pad_left, s->width);
+    first = first < s->pad_top ? s->pad_top : first;
+    end = packed_min(end, bottom);
+    if (first >= end || width == 0) return true;
+    size_t rows = end - first, row = s->input_hwc ? s->width * s->channels : s->width;
+    size_t count = s->input_hwc ? width * s->channels : width, planes = s->input_hwc ? 1 : s->channels;
+    vec most = vec_zero();
+    input += (first - s->pad_top) * row;
+    for (; planes > 0; planes--, input += s->height * row) {
+        if (count == row)
+            most = winograd_magnitude(input, rows * row, most);
+        else
+            for (size_t i = 0; i < rows; i++)
+                most = winograd_magnitude(input + i * row, count, most);
+    }
+    return winograd_is_below(most, limit);
+}
+
 /* Whether rows of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
  * that lies in their rows, dropped columns, too. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
     size_t step = p->across * p->tile, last = packed_min(end_row * step, p->conv_height) + p->side - p->tile;
-    return !source_rows_are_below(s, input, limit, first_row * step, last, s->padded_width);
+    return !winograd_rows_are_below(s, input, limit, first_row * step, last, s->padded_width);
 }
 
 /* Whether some output of row `row` of tiles does. */
 static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t row) {
     size_t first = row * p->tile, more = p->side - p->tile, last = packed_min(first + p->tile, p->conv_height) + more;
-    return !source_rows_are_below(s, input, limit, first, last, p->conv_width + more);
+    return !winograd_rows_are_below(s, input, limit, first, last, p->conv_width + more);
 }
 
 /* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The matrix product of product.h of which each row lies where it lies: input pixels, read where the image has them, or
+ * tiles whose channels lie side by side. Lanes are output channels.
+ */
+#ifndef CONVPOOL_PRODUCT_AT_H
+#define CONVPOOL_PRODUCT_AT_H
+
+#include "packed.h"
+
+/* The same sums, but a row's number of term k is at rows[at[row] + terms[k]]. */
+typedef struct product_at {
+    const float *rows, *lanes; /* lanes[k][lane] */
+    const size_t *terms;
+    float *sums;    /* [row][lane], */
+    size_t sum_row; /* floats from one row's to the next's */
+    size_t depth;
+    const float *bias;  /* [lane], to be added to each sum, or NULL; */
+    const float *floor; /* and then no sum is to be less than this */
+} product_at;
+
+enum {
+    product_at_rows = VEC_REGISTERS >= 16 ? 8 : 2,  /* of a group: each takes a pointer, */
+    product_at_many = VEC_REGISTERS >= 16 ? 6 : 2,  /* and so many are enough, */
+    product_at_vecs = VEC_REGISTERS >= 16 ? 12 : 4, /* with vectors of lanes at most */
+};
+_Static_assert((int)tune_sums >= (int)product_at_vecs, "a row has so many sums");
+
+VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, const size_t *at, float *sums) {
+    vec sum[product_at_rows][product_at_vecs];
+    const float *row[product_at_rows], *lanes = p->lanes;
+    const size_t *term = p->terms;
+    VEC_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        row[i] = p->rows + at[i];
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            sum[i][n] = vec_zero();
+    }
+    for (size_t k = p->depth; k > 0; k--, term++, lanes += vecs * vec_lanes) {
+        size_t to = *term;
+        vec of_lanes[product_at_vecs];
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
+        VEC_UNROLL
+        for (size_t i = 0; i < rows; i++) {
+            vec of_row = vec_splat(row[i] + to);
+            VEC_UNROLL
+            for (size_t n = 0; n < vecs; n++)
+                sum[i][n] = vec_mul_add(of_row, of_lanes[n], sum[i][n]);
+        }
+    }
+    if (p->bias != NULL) {
+        vec least = vec_splat(p->floor);
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++) {
+            vec bias = vec_load_aligned(p->bias + n * vec_lanes);
+            VEC_UNROLL
+            for (size_t i = 0; i < rows; i++)
+                sum[i][n] = vec_max(least, vec_add(sum[i][n], bias));
+        }
+    }
+    VEC_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            vec_store(sums + i * p->sum_row + n * vec_lanes, sum[i][n]);
+    }
+}
+
+typedef void product_at_function(const product_at *p, const size_t *at, float *sums, size_t groups);
+#define PRODUCT_AT(rows, vecs) \
+    static void product_at_##rows##_##vecs(const product_at *p, const size_t *at, float *sums, size_t groups) { \
+        if ((rows) * (vecs) > tune_sums || (rows) > product_at_rows || (vecs) > product_at_vecs) return; /* none */ \
+        for (; groups > 0; groups--, at += rows, sums += (rows)*p->sum_row) \
+            product_at_group(rows, vecs, p, at, sums); \
+    }
+#define PRODUCT_AT_VECS(X, rows) \
+    X(rows, 1) \
+    X(rows, 2) \
+    X(rows, 3) X(rows, 4) X(rows, 5) X(rows, 6) X(rows, 7) X(rows, 8) X(rows, 9) X(rows, 10) X(rows, 11) X(rows, 12)
+#define PRODUCT_AT_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+#define PRODUCT_AT_ALL(rows) PRODUCT_AT_VECS(PRODUCT_AT, rows)
+PRODUCT_AT_ROWS(PRODUCT_AT_ALL)
+#define PRODUCT_AT_NAME(rows, vecs) product_at_##rows##_##vecs,
+#define PRODUCT_AT_NAMES(rows) {PRODUCT_AT_VECS(PRODUCT_AT_NAME, rows)},
+static product_at_function *const product_at_functions[8][12] = {PRODUCT_AT_ROWS(PRODUCT_AT_NAMES)};
+
+/* All of `rows` rows by one block of `vecs` vectors, in as few groups as can be, of one size but for the last. */
+static void product_at_run(const product_at *p, const size_t *at, size_t rows, size_t vecs) {
+    size_t size = packed_even(rows, packed_min(tune_sums / vecs, product_at_rows)), rest = rows % size;
+    product_at_functions[size - 1][vecs - 1](p, at, p->sums, rows / size);
+    if (rest > 0)
+        product_at_functions[rest - 1][vecs - 1](p, at + rows - rest, p->sums + (rows - rest) * p->sum_row, 1);
+}
+
+#endif
