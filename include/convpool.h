@@ -185,10 +185,9 @@ typedef struct convpool_layer convpool_layer;
      CONVPOOL_IF_WIDE(filter_height, filter_width, 192) * \
          CONVPOOL_LESS(CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels), 8192))
 #define CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, filter_height, filter_width) \
-    (20480 + CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) + \
-     CONVPOOL_IF_WIDE(filter_height, filter_width, \
-                      CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) + 180224 + \
-                          4616 * CONVPOOL_SIZE(in_channels)))
+    (CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) + \
+     CONVPOOL_MORE(20480, CONVPOOL_IF_WIDE(filter_height, filter_width, \
+                                           CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height))))
 
 /* The same for 2x2 filters. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
@@ -196,11 +195,15 @@ typedef struct convpool_layer convpool_layer;
 #define CONVPOOL_LAYER_SCRATCH_MAX(in_channels, in_height, in_width, out_channels) \
     CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, 2, 2)
 
-/* What these are written in: the rows of the image that are copied at a time, and sizes. */
+/* What these are written in: the rows of the image that are copied at a time, what tiles take, and sizes. */
 #define CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) \
     CONVPOOL_LESS(4 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(in_height) * CONVPOOL_SIZE(in_width), \
                   CONVPOOL_MORE(196608, 16 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * \
                                             CONVPOOL_SIZE(in_width)))
+#define CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height) \
+    (8 * CONVPOOL_SIZE(in_channels) + \
+     CONVPOOL_MORE(180224 + 2048 * CONVPOOL_SIZE(in_channels) + 2048 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 48), \
+                   20480 + CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height)))
 #define CONVPOOL_LESS(a, b) ((a) < CONVPOOL_SIZE(b) ? (a) : CONVPOOL_SIZE(b))
 #define CONVPOOL_MORE(a, b) (CONVPOOL_SIZE(a) < (b) ? (b) : CONVPOOL_SIZE(a))
 #define CONVPOOL_IF_WIDE(filter_height, filter_width, size) \

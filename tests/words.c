@@ -128,6 +128,52 @@ static void test_sub(void) {
     }
 }
 
+static void test_mul(void) {
+    static float a[lanes], b[lanes];
+    for (size_t i = 0; i < kind_count * kind_count; i++) {
+        volatile float left = kinds[i / kind_count], right = kinds[i % kind_count];
+        fill(a, left), fill(b, right);
+        held(vec_mul(vec_load(a), vec_load(b)), left * right, "vec_mul");
+    }
+}
+
+static void test_div(void) {
+    static float a[lanes], b[lanes];
+    for (size_t i = 0; i < kind_count * kind_count; i++) {
+        volatile float left = kinds[i / kind_count], right = kinds[i % kind_count];
+        fill(a, left), fill(b, right);
+        held(vec_div(vec_load(a), vec_load(b)), left / right, "vec_div");
+    }
+}
+
+static void test_where_negative(void) {
+    static float y[lanes], a[lanes], b[lanes];
+    fill(a, 3), fill(b, NAN);
+    for (size_t i = 0; i < kind_count; i++) {
+        volatile float of = kinds[i];
+        fill(y, of);
+        held(vec_where_negative(vec_load(y), vec_load(a), vec_load(b)), of < 0 ? 3 : NAN, "vec_where_negative");
+    }
+}
+
+static void test_nan_of(void) {
+    static float x[lanes], y[lanes];
+    fill(y, 3);
+    for (size_t i = 0; i < kind_count; i++) {
+        volatile float of = kinds[i];
+        fill(x, of);
+        held(vec_nan_of(vec_load(x), vec_load(y)), isnan(of) ? NAN : 3, "vec_nan_of");
+    }
+}
+
+static void test_power_of_2(void) {
+    static float m[lanes];
+    for (int n = -126; n <= 127; n++) {
+        fill(m, 0x1.8p23f + (float)n);
+        held(vec_power_of_2(vec_load(m)), ldexpf(1, n), "vec_power_of_2");
+    }
+}
+
 static void test_mul_add(void) {
     /* (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24 exactly; rounded twice, it is 0. */
     static float a[lanes], c[lanes];
@@ -300,6 +346,11 @@ static void test_end(void) {
     X(store_part) \
     X(add) \
     X(sub) \
+    X(mul) \
+    X(div) \
+    X(where_negative) \
+    X(nan_of) \
+    X(power_of_2) \
     X(mul_add) \
     X(max) \
     X(max4) \
