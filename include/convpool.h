@@ -202,7 +202,7 @@ typedef struct convpool_layer convpool_layer;
                                             CONVPOOL_SIZE(in_width)))
 #define CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height) \
     (8 * CONVPOOL_SIZE(in_channels) + \
-     CONVPOOL_MORE(180224 + 2048 * CONVPOOL_SIZE(in_channels) + 2048 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 48), \
+     CONVPOOL_MORE(180224 + 2304 * CONVPOOL_SIZE(in_channels) + 2560 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 96), \
                    20480 + CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height)))
 #define CONVPOOL_LESS(a, b) ((a) < CONVPOOL_SIZE(b) ? (a) : CONVPOOL_SIZE(b))
 #define CONVPOOL_MORE(a, b) (CONVPOOL_SIZE(a) < (b) ? (b) : CONVPOOL_SIZE(a))
