@@ -26,6 +26,19 @@ enum {
 };
 _Static_assert((int)tune_sums >= (int)product_at_vecs, "a row has so many sums");
 
+/* Adds the bias to sums, and lets none be less than the floor. */
+VEC_INLINE void product_at_finish(size_t rows, size_t vecs, const product_at *p,
+                                  vec sum[product_at_rows][product_at_vecs]) {
+    vec least = vec_splat(p->floor);
+    VEC_UNROLL
+    for (size_t n = 0; n < vecs; n++) {
+        vec bias = vec_load_aligned(p->bias + n * vec_lanes);
+        VEC_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            sum[i][n] = vec_max(least, vec_add(sum[i][n], bias));
+    }
+}
+
 VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, const size_t *at, float *sums) {
     vec sum[product_at_rows][product_at_vecs];
     const float *row[product_at_rows], *lanes = p->lanes;
@@ -51,16 +64,7 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
                 sum[i][n] = vec_mul_add(of_row, of_lanes[n], sum[i][n]);
         }
     }
-    if (p->bias != NULL) {
-        vec least = vec_splat(p->floor);
-        VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++) {
-            vec bias = vec_load_aligned(p->bias + n * vec_lanes);
-            VEC_UNROLL
-            for (size_t i = 0; i < rows; i++)
-                sum[i][n] = vec_max(least, vec_add(sum[i][n], bias));
-        }
-    }
+    if (p->bias != NULL) product_at_finish(rows, vecs, p, sum);
     VEC_UNROLL
     for (size_t i = 0; i < rows; i++) {
         VEC_UNROLL

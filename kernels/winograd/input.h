@@ -220,48 +220,59 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
         }
 }
 
-/* The same of an image whose channels lie side by side: lanes are input channels, to v[position][slot][channel]. A tile
- * may have `all` its inputs; else those that do not count are 0. */
-VEC_INLINE void winograd_transform_slot(size_t side, bool all, const convpool_shape *s, const winograd_block *b,
-                                        size_t slot, const float *from, float *to, size_t position) {
-    size_t step = s->channels, row_step = s->padded_width * step, rows = b->rows[slot], columns = b->columns[slot];
-    for (size_t c = 0; c < s->channels; c += vec_lanes) {
-        size_t part = packed_min(s->channels - c, vec_lanes);
+/* A tile of an image whose channels lie side by side. */
+typedef struct winograd_pixels {
+    const float *from;           /* its first input */
+    size_t rows, columns;        /* that count, the others being 0 */
+    size_t channels, row_stride; /* floats from one row to the next */
+    float *to;                   /* its transformed inputs, at the first position, */
+    size_t position;             /* and floats to the next */
+} winograd_pixels;
+
+/* Its transformed inputs, with lanes that are input channels. It may have `all` its inputs. */
+VEC_INLINE void winograd_transform_pixel(size_t side, bool all, const winograd_pixels *p) {
+    for (size_t c = 0; c < p->channels; c += vec_lanes) {
+        size_t part = packed_min(p->channels - c, vec_lanes);
         vec d[4][4], column[4], row[4];
         VEC_UNROLL
         for (size_t j = 0; j < side; j++) {
             VEC_UNROLL
             for (size_t i = 0; i < side; i++) {
-                const float *x = from + i * row_step + j * step + c;
-                column[i] = !all && (i >= rows || j >= columns) ? vec_zero()
-                            : part < vec_lanes                  ? vec_load_part(x, part)
-                                                                : vec_load(x);
+                const float *x = p->from + i * p->row_stride + j * p->channels + c;
+                column[i] = !all && (i >= p->rows || j >= p->columns) ? vec_zero()
+                            : part < vec_lanes                        ? vec_load_part(x, part)
+                                                                      : vec_load(x);
             }
             winograd_forward(side, column, row);
             VEC_UNROLL
             for (size_t i = 0; i < side; i++)
                 d[i][j] = row[i];
         }
-        float *at = to + c;
+        float *at = p->to + c;
         VEC_UNROLL
-        for (size_t i = 0; i < side; i++, at += side * position) {
+        for (size_t i = 0; i < side; i++, at += side * p->position) {
             winograd_forward(side, d[i], row);
             VEC_UNROLL
             for (size_t j = 0; j < side; j++)
-                vec_store(at + j * position, row[j]);
+                vec_store(at + j * p->position, row[j]);
             VEC_FORGET(at);
         }
     }
 }
 
+/* The same of a block of tiles, to v[position][slot][channel]. */
 VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, size_t side,
                                           const winograd_block *b, const float *rows, float *v) {
-    for (size_t slot = 0; slot < b->slots; slot++, v += p->v_row) {
-        const float *from = rows + b->from[slot] * s->channels;
-        if (b->rows[slot] == side && b->columns[slot] == winograd_whole)
-            winograd_transform_slot(side, true, s, b, slot, from, v, p->v_position);
+    winograd_pixels of = {
+        .channels = s->channels, .row_stride = s->padded_width * s->channels, .to = v, .position = p->v_position};
+    for (size_t slot = 0; slot < b->slots; slot++, of.to += p->v_row) {
+        of.from = rows + b->from[slot] * s->channels;
+        of.rows = b->rows[slot];
+        of.columns = b->columns[slot];
+        if (of.rows == side && of.columns == winograd_whole)
+            winograd_transform_pixel(side, true, &of);
         else
-            winograd_transform_slot(side, false, s, b, slot, from, v, p->v_position);
+            winograd_transform_pixel(side, false, &of);
     }
 }
 
