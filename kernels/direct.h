@@ -94,6 +94,7 @@ static direct_call direct_begin(const convpool_shape *s, const float *packed, vo
 /* Some output pixels: of each slot, where its first input is. */
 typedef struct direct_block {
     size_t slots, at[direct_slots];
+    product_at_groups groups; /* of all slots by as many vectors as were computed with last */
 } direct_block;
 
 /* Makes the block of so many pixels of the output plane. A window at the edge has its last row or column twice if there
@@ -147,7 +148,7 @@ static bool direct_in_place(const convpool_shape *s, size_t o, size_t lanes) {
 
 /* A block's `pixels` pixels, from pixel `first` on, in the output channels from o on that are computed together: how
  * many these are. */
-static size_t direct_pixels(const direct_call *a, const direct_block *b, size_t first, size_t pixels, size_t o,
+static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first, size_t pixels, size_t o,
                             float *output) {
     const convpool_shape *s = a->shape;
     size_t lanes = packed_block(s, a->blocks, o);
@@ -158,7 +159,9 @@ static size_t direct_pixels(const direct_call *a, const direct_block *b, size_t 
     p.sum_row = in_place ? s->out_channels : lanes;
     p.bias = late ? a->bias + o : NULL;
     p.floor = finish_is_relu(s) ? &finish_zero : &finish_lowest;
-    product_at_run(&p, b->at, b->slots, lanes / vec_lanes);
+    if (b->groups.rows != b->slots || b->groups.vecs * vec_lanes != lanes)
+        b->groups = product_at_cut(b->slots, lanes / vec_lanes);
+    product_at_run(&p, b->at, &b->groups);
     if (in_place) return lanes;
     if (!late) direct_pool(a, pixels, o, lanes, true);
     if (!finish_is_plain(s))
@@ -177,6 +180,8 @@ static void direct_run(const convpool_job *job) {
     size_t window = direct_window_rows(s), rows = (source_window_rows(s, window) + window - 1) / window;
     size_t most = direct_slots_of_block(s) / (window * window);
     size_t row = job->first_row, end_row = row + job->row_count;
+    direct_block b;
+    b.groups.rows = 0;
     for (size_t count; row < end_row; row += count) {
         count = packed_min(rows, end_row - row);
         a.first_row = window * row;
@@ -184,7 +189,6 @@ static void direct_run(const convpool_job *job) {
                              packed_align(job->scratch));
         size_t end = (row + count) * s->out_width;
         for (size_t first = row * s->out_width, pixels; first < end; first += pixels) {
-            direct_block b;
             pixels = packed_min(most, end - first);
             direct_make_block(&a, first, pixels, &b);
             for (size_t o = 0; o < s->out_channels;)

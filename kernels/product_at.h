@@ -91,12 +91,22 @@ PRODUCT_AT_ROWS(PRODUCT_AT_ALL)
 #define PRODUCT_AT_NAMES(rows) {PRODUCT_AT_VECS(PRODUCT_AT_NAME, rows)},
 static product_at_function *const product_at_functions[8][12] = {PRODUCT_AT_ROWS(PRODUCT_AT_NAMES)};
 
-/* All of `rows` rows by one block of `vecs` vectors, in as few groups as can be, of one size but for the last. */
-static void product_at_run(const product_at *p, const size_t *at, size_t rows, size_t vecs) {
-    size_t size = packed_even(rows, packed_min(tune_sums / vecs, product_at_rows)), rest = rows % size;
-    product_at_functions[size - 1][vecs - 1](p, at, p->sums, rows / size);
-    if (rest > 0)
-        product_at_functions[rest - 1][vecs - 1](p, at + rows - rest, p->sums + (rows - rest) * p->sum_row, 1);
+/* How many rows, by one block of how many vectors, are cut into groups: as few as can be, of one size but for the last.
+ */
+typedef struct product_at_groups {
+    size_t rows, vecs, size, groups, rest;
+} product_at_groups;
+
+static product_at_groups product_at_cut(size_t rows, size_t vecs) {
+    size_t size = packed_even(rows, packed_min(tune_sums / vecs, product_at_rows));
+    return (product_at_groups){rows, vecs, size, rows / size, rows % size};
+}
+
+static void product_at_run(const product_at *p, const size_t *at, const product_at_groups *g) {
+    product_at_functions[g->size - 1][g->vecs - 1](p, at, p->sums, g->groups);
+    if (g->rest > 0)
+        product_at_functions[g->rest - 1][g->vecs - 1](p, at + g->rows - g->rest,
+                                                       p->sums + (g->rows - g->rest) * p->sum_row, 1);
 }
 
 #endif

@@ -47,9 +47,11 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
     size_t channels = a->job->shape->channels, at[winograd_slots];
     for (size_t slot = 0; slot < b->slots; slot++)
         at[slot] = slot * a->plan.v_row;
+    size_t last = packed_min(tune_vecs, a->plan.vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
+    product_at_groups groups[2] = {product_at_cut(b->slots, tune_vecs), product_at_cut(b->slots, last)};
     for (size_t position = 0; position < a->plan.positions; position++)
         for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
+            size_t vector = first + i * tune_vecs, vecs = i + 1 < chunk ? tune_vecs : last;
             const float *lanes = a->weights + a->plan.positions * channels * vector * vec_lanes;
             product_at_run(&(product_at){.rows = a->v + position * a->plan.v_position,
                                          .lanes = lanes + position * channels * vecs * vec_lanes,
@@ -57,7 +59,7 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
                                          .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
                                          .sum_row = a->plan.m_row,
                                          .depth = channels},
-                           at, b->slots, vecs);
+                           at, &groups[i + 1 == chunk]);
         }
 }
 

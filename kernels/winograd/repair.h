@@ -94,7 +94,8 @@ static size_t winograd_direct_sum(const direct_call *a, const direct_block *b, s
     product_at p = direct_product(a, o);
     p.sums = a->sums;
     p.sum_row = lanes;
-    product_at_run(&p, b->at, b->slots, lanes / vec_lanes);
+    product_at_groups groups = product_at_cut(b->slots, lanes / vec_lanes);
+    product_at_run(&p, b->at, &groups);
     return lanes;
 }
 
