@@ -46,6 +46,7 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
     VEC_UNROLL
     for (size_t i = 0; i < rows; i++) {
         row[i] = p->rows + at[i];
+        VEC_FORGET(row[i]); /* else GCC adds up each address anew */
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
             sum[i][n] = vec_zero();
