@@ -118,8 +118,9 @@ extern size_t checks_done, checks_failed;
 /* CONVPOOL_TEST_SEED in the environment, or 60: where every pseudo-random choice starts. */
 uint64_t test_seed(void);
 
-/* Whether a case is to be tried: each, or with CONVPOOL_TEST_ONE_IN=N in the environment one in N, by chance. */
-bool in_sample(uint64_t *state);
+/* Whether a case is to be tried: each, or with CONVPOOL_TEST_ONE_IN=N in the environment one in N / often, by chance.
+ */
+bool in_sample(uint64_t *state, size_t often);
 
 /* Opens a file to be read, by a name in UTF-8, as names are that were compiled in: on Windows, fopen() would take it
  * for one in the user's code page. */

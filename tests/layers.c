@@ -57,7 +57,7 @@ static void for_each_filter(size_t times, trial *body) {
     for (size_t height = 1; height <= LARGEST_FILTER; height++)
         for (size_t width = 1; width <= LARGEST_FILTER; width++)
             for (size_t n = 0; n < LARGEST_STRIDE * LARGEST_STRIDE * times; n++) {
-                if (!in_sample(&state)) continue;
+                if (!in_sample(&state, 1)) continue;
                 convpool_layer_spec s =
                     some_layer(&state, height, width, 1 + n % LARGEST_STRIDE, 1 + n / LARGEST_STRIDE % LARGEST_STRIDE);
                 if (random_below(&state, 12) == 0) { /* a dense layer */
@@ -72,7 +72,7 @@ static void for_each_filter(size_t times, trial *body) {
 static void for_each_square(size_t times, trial *body) {
     uint64_t state = test_seed();
     for (size_t n = 0; n < 2 * times; n++) {
-        if (!in_sample(&state)) continue;
+        if (!in_sample(&state, 1)) continue;
         convpool_layer_spec s = some_layer(&state, 2 + n % 2, 2 + n % 2, 1, 1);
         s.in_height += random_below(&state, 20);
         s.in_width += random_below(&state, 20);

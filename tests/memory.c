@@ -16,7 +16,7 @@ void check_memory_every_size_between_guard_pages(void) {
             for (size_t b = least(mode); b <= 14; b++)
                 for (int upright = 0; upright < 2; upright++)
                     for (int where = AT_START; where <= AT_END; where++)
-                        if (in_sample(&state)) {
+                        if (in_sample(&state, 1)) {
                             problem p = problem_new(1 + (a + b) % 3, upright ? a : b, upright ? b : a,
                                                     1 + (a + 2 * b) % 5, mode | (unsigned)(a + b / 2) % 2 * 4);
                             problem_fill(&p, &state);
