@@ -144,17 +144,17 @@ TRIALS = {
     X86: [({"isa_avx2": "vaddps %ymm0, %ymm1, %ymm2; vzeroupper", "isa_avx512": "vaddps %zmm0, %zmm1, %zmm2; vzeroupper",
             "choose": "addps %xmm0, %xmm1; movq %r8, %xmm9; lock cmpxchg %rcx, %fs:(%rdx); pause; endbr64",
             "cpu": "tzcnt %eax, %ebx; popq (%rax); pop %r8; cvttps2dq %xmm8, %xmm1; nopw %cs:99(%rax,%rax)",
-            "environment": "nop", "layer": RUN, "status": "nop", "weights": "nop"}, [0, 0, 0]),
+            "environment": "nop", "layer": RUN, "shape": "nop", "stages": "nop", "status": "nop", "weights": "nop"}, [0, 0, 0]),
           ({"isa_avx2": "vaddps %zmm0, %zmm1, %zmm2; addps %xmm0, %xmm1", # AVX-512, no AVX2, no vzeroupper
             "isa_avx512": "vaddps %ymm0, %ymm1, %ymm2; vfrczps %xmm0, %xmm1", # XOP, no AVX-512, no vzeroupper
             "choose": "nop; .globl helper; helper:", "cpu": "", "layer": PAST[X86]},
-           # and neither run, environment, status nor weights
-           [2, PAST[X86].count(";") + 1 + 8, 2])],
+           # and neither run, environment, shape, stages, status nor weights
+           [2, PAST[X86].count(";") + 1 + 10, 2])],
     ARM: [({"neon": "fmla v0.4s, v1.4s, v2.s[0]", "cpu": "paciasp; ldr x0, [x1, x2]; ldur w0, [x1, #-1]",
             "choose": "ldaxr x0, [x1]; stlxr w2, x0, [x1]; ldar w0, [x1]; ldp x0, x1, [x2]; ldr q0, [x1, x2]",
-            "environment": "nop", "layer": RUN, "status": "nop", "weights": "nop"}, [0, 0]),
+            "environment": "nop", "layer": RUN, "shape": "nop", "stages": "nop", "status": "nop", "weights": "nop"}, [0, 0]),
           ({"choose": "nop; .globl helper; helper:", "cpu": "", "layer": PAST[ARM]},
-           [2, PAST[ARM].count(";") + 1 + 4])],
+           [2, PAST[ARM].count(";") + 1 + 6])],
 }
 
 
