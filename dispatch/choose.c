@@ -20,9 +20,9 @@ static double cost(const convpool_cost *of, const convpool_shape *s) {
     double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
     double in = (double)s->channels, out = (double)s->out_channels,
            filter = (double)(s->filter_height * s->filter_width);
-    bool plain = !s->input_hwc && s->padded_height == s->height && s->padded_width == s->width, any = of->filter == 0;
-    double inputs = plain || any ? in : (double)((s->channels + 7) / 8 * 8);
-    double each = of->pair * (any ? filter : 1) * in * out + of->input[!plain] * inputs + of->output[s->pool] * out;
+    bool padded = s->padded_height != s->height || s->padded_width != s->width, any = of->filter == 0;
+    double inputs = !padded || any ? in : (double)((s->channels + 7) / 8 * 8);
+    double each = of->pair * (any ? filter : 1) * in * out + of->input[padded] * inputs + of->output[s->pool] * out;
     return of->once + rows * columns * each + of->weight * (any ? filter : (double)(side * side)) * in * out;
 }
 

@@ -41,33 +41,37 @@
  *   - For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical bit
  *     for bit, and so are those of all without (scalar, sse2): on every CPU, from every compiler, however run_rows
  *     splits an image, whatever the alignment; but for the sign of a zero where there is no activation, and the
- *     payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone.
+ *     payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone: its extents, filter,
+ *     strides, padding and pooling, and whether an algorithm can compute it; not on layouts.
  *   - An output is NaN when an input or weight under its window, or its bias, is NaN. Max-pooling and activations pass
  *     NaN on. Padding is computed with like any other 0: infinity times zero is NaN.
  *   - Sigmoid, tanh and ELU are within 4 units of 2^-24, and 2^-149, of the exact function of the sum before them.
  *   - Infinities, and results that overflow to one, come out as IEEE 754 arithmetic has them in the direct sum:
  *     infinity less infinity and infinity times zero are NaN.
  *   - ReLU and ReLU6 give +0 for every negative number and for -0.
- *   - The maximum is taken first, then bias and activation follow. They come first where the activation may fall as its
- *     argument rises: with a slope that is not above 0, an alpha that is negative or NaN, and for the sigmoid.
+ *   - The maximum is taken first, then bias and activation follow; only with an infinite bias does that differ from the
+ *     formula above. They come first where the activation may fall as its argument rises: where any slope is not above
+ * 0, where alpha is negative or NaN, and for the sigmoid.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
  *   - Of the floating-point exceptions invalid, overflow and division by zero, a call raises only what its numbers have
- *     earned: invalid only if an input, a weight or a bias is NaN or infinite, or a sum becomes so; overflow only if
- *     the direct sum of an output overflows; division by zero never. So a program may run with them unmasked.
+ *     earned: invalid only if an input, a weight or a bias is NaN or infinite, or a sum becomes so, or such a slope or
+ *     alpha is multiplied by; overflow only if the direct sum of an output overflows, or what a slope or alpha makes of
+ *     it; division by zero never. So a program may run with them unmasked.
  *
  * A compiler that computes float in another precision, as for x87, cannot build the library.
  *
  * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending, and computes any
  * layer. "winograd22" and "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications for
  * 2x2 filters, in tiles of 2x2 and 3x3 convolution outputs, and "winograd23" for 3x3 filters, in tiles of 2x2: all with
- * strides of 1, and pooled only where the maximum is taken first, of whole windows. On data of even magnitude all are
- * as accurate. Where magnitudes differ widely, Winograd's are less so, element by element: with u = 2^-24 and N weights
- * of each output channel, the error of direct is at most about (N + 1) u (|b| + sum |x||w|), that of the others about G
- * (C + 8) u (|b| + sum over c of max |x[c]| over the output's tile times sum |w[o, c]|), with G = 9 for winograd22,
- * else 16. NaN, infinities and values too large for Winograd's differences come out as of direct: rows of tiles that
- * read such an input, or the whole layer where such a weight or bias is in it, are computed directly.
+ * strides of 1, and pooled only where the maximum is taken first, of whole windows, and not with PReLU, whose slopes
+ * are known too late. On data of even magnitude all are as accurate. Where magnitudes differ widely, Winograd's are
+ * less so, element by element: with u = 2^-24 and N weights of each output channel, the error of direct is at most
+ * about (N + 1) u (|b| + sum |x||w|), that of the others about G (C + 8) u (|b| + sum over c of max |x[c]| over the
+ * output's tile times sum |w[o, c]|), with G = 9 for winograd22, else 16. NaN, infinities and values too large for
+ * Winograd's differences come out as of direct: rows of tiles that read such an input, or the whole layer where such a
+ * weight or bias is in it, are computed directly.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -160,7 +164,7 @@ typedef struct convpool_layer_spec {
                            an algorithm ("direct") or both ("avx2-winograd32"), in lower case, and CONVPOOL_KERNEL
                            does not count. Read during the call only. */
     size_t filter_height, filter_width;              /* at most the padded input's; 0: 2, each by itself */
-    size_t stride_height, stride_width;              /* of the convolution; 0: 1 */
+    size_t stride_height, stride_width;              /* of the convolution; 0: 1. A step beyond any image is refused */
     size_t pad_top, pad_left, pad_bottom, pad_right; /* rows and columns of zeros around the input */
     convpool_weights_layout weights_layout;
     convpool_image_layout input_layout, output_layout;
@@ -307,8 +311,8 @@ CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, flo
 
 /* The average of each channel: input [channels][height][width], output [channels]. Runs on the ISA that
  * convpool_max_pool_2x2() would. It is the same on each: pixels are numbered row by row, and sixteen sums take every
- * sixteenth of them, sum i from pixel i on, in order; then sums k and k + 8 are added, k + 4, k + 2, k + 1; then the
- * whole is divided by the number of pixels. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or any overlap),
+ * sixteenth of them, sum i from +0 and pixel i on, in order; then sums k and k + 8 are added, k + 4, k + 2, k + 1; then
+ * the whole is divided by the number of pixels. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or any overlap),
  * CONVPOOL_INVALID_SHAPE (a zero extent, a size that overflows), or a kernel status as convpool_max_pool_2x2(). */
 CONVPOOL_API convpool_status convpool_global_average(const float *input, size_t channels, size_t height, size_t width,
                                                      float *output);

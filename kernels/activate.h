@@ -50,20 +50,21 @@ VEC_INLINE vec activate_sigmoid(vec y) {
 }
 
 VEC_INLINE vec activate_tanh(vec y) {
-    static const float two = 2;
-    vec t = vec_mul(vec_where_negative(y, y, vec_sub(vec_zero(), y)), vec_splat(&two));
+    static const float two = 2, least = -15; /* below which it is -1 */
+    vec t = vec_mul(vec_max(vec_where_negative(y, y, vec_sub(vec_zero(), y)), vec_splat(&least)), vec_splat(&two));
     vec e = activate_expm1(t), negative = vec_div(e, vec_add(e, vec_splat(&two)));
     return vec_nan_of(y, vec_where_negative(y, negative, vec_sub(vec_zero(), negative)));
 }
 
-/* y, which is not negative, or where it is slope * y. What is not taken is 0, so that it overflows nowhere. */
+/* y, which is not negative, or where it is slope * y. What is not taken is 0 * 0, so that it raises no exception. */
 VEC_INLINE vec activate_leaky(vec y, vec slope) {
-    return vec_where_negative(y, vec_mul(slope, vec_where_negative(y, y, vec_zero())), y);
+    vec factor = vec_where_negative(y, slope, vec_zero());
+    return vec_where_negative(y, vec_mul(factor, vec_where_negative(y, y, vec_zero())), y);
 }
 
 VEC_INLINE vec activate_elu(vec y, vec alpha) {
-    vec e = activate_expm1(vec_where_negative(y, y, vec_zero()));
-    return vec_where_negative(y, vec_mul(alpha, e), y);
+    vec e = activate_expm1(vec_where_negative(y, y, vec_zero())), factor = vec_where_negative(y, alpha, vec_zero());
+    return vec_where_negative(y, vec_mul(factor, e), y);
 }
 
 VEC_INLINE vec activate_relu6(vec y) {

@@ -63,8 +63,8 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define DIRECT_COST \
     { \
-        1, 0, OF_FAMILY(0.987, 0.991), {OF_FAMILY(17.7, 4.2), OF_FAMILY(12.1, 0.95)}, \
-            {OF_FAMILY(3.6, 3.19), OF_FAMILY(2.5, 3.03)}, OF_FAMILY(0.919, 0.45), OF_FAMILY(4670, 876) \
+        1, 0, OF_FAMILY(0.992, 0.98), {OF_FAMILY(20.2, 4.2), OF_FAMILY(13.9, 0.95)}, \
+            {OF_FAMILY(3.6, 3.31), OF_FAMILY(2.47, 3.3)}, OF_FAMILY(0.9, 0.447), OF_FAMILY(4670, 822) \
     }
 #define DIRECT_KERNEL(isa) \
     { \
@@ -99,18 +99,18 @@ WINOGRAD_ALGORITHM(23)
 
 #define WINOGRAD_COST_22 \
     { \
-        2, 2, OF_FAMILY(8.26, 8.35), {OF_FAMILY(94.8, 30.4), OF_FAMILY(116, 69.3)}, \
-            {OF_FAMILY(83.5, 43.6), OF_FAMILY(25.8, 18.2)}, OF_FAMILY(1.35, 0.45), OF_FAMILY(22700, 2610) \
+        2, 2, OF_FAMILY(8.22, 9.95), {OF_FAMILY(92.5, 31.7), OF_FAMILY(109, 59.1)}, \
+            {OF_FAMILY(93.7, 43.6), OF_FAMILY(31.2, 17.7)}, OF_FAMILY(1.8, 0.457), OF_FAMILY(24700, 3500) \
     }
 #define WINOGRAD_COST_32 \
     { \
-        3, 2, OF_FAMILY(13.5, 14.8), {OF_FAMILY(229, 67.1), OF_FAMILY(138, 107)}, \
-            {OF_FAMILY(181, 86.6), OF_FAMILY(72.4, 50.7)}, OF_FAMILY(1.8, 0.45), OF_FAMILY(17800, 2770) \
+        3, 2, OF_FAMILY(14.6, 17.8), {OF_FAMILY(218, 67.4), OF_FAMILY(165, 84.4)}, \
+            {OF_FAMILY(181, 78.1), OF_FAMILY(87.3, 51.6)}, OF_FAMILY(1.87, 0.45), OF_FAMILY(19000, 2770) \
     }
 #define WINOGRAD_COST_23 \
     { \
-        2, 3, OF_FAMILY(8.73, 15.6), {OF_FAMILY(181, 22.5), OF_FAMILY(190, 78.6)}, \
-            {OF_FAMILY(128, 63.6), OF_FAMILY(109, 52.6)}, OF_FAMILY(1.67, 0.45), OF_FAMILY(15200, 4340) \
+        2, 3, OF_FAMILY(7.98, 19.5), {OF_FAMILY(210, 22.5), OF_FAMILY(193, 78.6)}, \
+            {OF_FAMILY(128, 53.6), OF_FAMILY(96.5, 58.2)}, OF_FAMILY(1.8, 0.45), OF_FAMILY(18400, 6080) \
     }
 #define WINOGRAD_KERNEL(isa, of) \
     { \

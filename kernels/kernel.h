@@ -56,8 +56,8 @@ enum {
 };
 
 /* What an algorithm can compute, and what that is expected to take, in direct multiplications: of each tile of tile x
- * tile convolution outputs, for each pair of an input and an output channel, each input channel (of an image in planes
- * without padding; and of others, where they are counted by eights), and each output channel, without and with pooling;
+ * tile convolution outputs, for each pair of an input and an output channel, each input channel (without padding; and
+ * with it, where they are counted by eights), and each output channel, without and with pooling;
  * for each packed weight, which is read from beyond the nearest cache; and once. By one rule for all ISAs of a family,
  * so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run the
  * kernel. */

@@ -80,8 +80,8 @@ static float largest_of(const float *x, size_t count) {
 
 /* exp(x - largest). The difference is that of two halves, which does not overflow, and what its rounding lost. */
 VEC_INLINE vec softmax_exp(vec x, vec half_of_largest) {
-    static const float half = 0.5f, two = 2, sixty = 60, least = -60;
-    vec a = vec_mul(x, vec_splat(&half)), difference = vec_sub(a, half_of_largest);
+    static const float half = 0.5f, two = 2, sixty = 60, least = -60, finite = -0.5f * FLT_MAX;
+    vec a = vec_max(vec_mul(x, vec_splat(&half)), vec_splat(&finite)), difference = vec_sub(a, half_of_largest);
     vec b = vec_sub(difference, a); /* -half_of_largest, nearly */
     vec lost = vec_sub(vec_sub(a, vec_sub(difference, b)), vec_add(half_of_largest, b));
     lost = vec_where_negative(vec_add(difference, vec_splat(&sixty)), vec_zero(), lost);

@@ -113,7 +113,7 @@ void check_choice_algorithm_by_shape(void) {
     } rows[] = {
         {16, 25, 25, 32, true, "winograd32", "winograd32", 2},
         {1, 53, 53, 16, true, "direct", "winograd22", 2},
-        {3, 225, 225, 32, true, "winograd22", "winograd32", 2},
+        {3, 225, 225, 32, true, "winograd22", "winograd22", 2},
         {8, 40, 40, 16, true, "winograd22", "winograd22", 2},
         {32, 13, 13, 64, true, "winograd32", "winograd32", 2},
         {64, 57, 57, 64, true, "winograd32", "winograd32", 2},

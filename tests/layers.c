@@ -239,6 +239,9 @@ void check_layers_activations_are_exact_enough(void) {
                            -105,     -106,      88.8f,      -17.4f,   -30,           -31};
     check_activations(edges, sizeof edges / sizeof *edges, 1);
     check_activations(edges + 3, 2, 1);
+    check_activations(edges + 5, sizeof edges / sizeof *edges - 5, 0.5f); /* finite: no exception is raised */
+    const float positive[] = {0, 1, 0x1p-149f, FLT_MAX, 6, 3};
+    check_activations(positive, sizeof positive / sizeof *positive, INFINITY); /* nor by a slope that is not taken */
     free(x);
 }
 
