@@ -20,29 +20,15 @@ static double cost(const convpool_cost *of, const convpool_shape *s) {
     double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
     double in = (double)s->channels, out = (double)s->out_channels,
            filter = (double)(s->filter_height * s->filter_width);
-    bool padded = s->padded_height != s->height || s->padded_width != s->width, any = of->filter == 0;
+    bool padded = convpool_is_padded(s), any = of->filter == 0;
     double inputs = !padded || any ? in : (double)((s->channels + 7) / 8 * 8);
     double each = of->pair * (any ? filter : 1) * in * out + of->input[padded] * inputs + of->output[s->pool] * out;
     return of->once + rows * columns * each + of->weight * (any ? filter : (double)(side * side)) * in * out;
 }
 
-/* Whether the maximum may come before the activation, as far as that is known before slopes are. */
-static bool pools_first(const convpool_shape *s) {
-    switch (s->activation) {
-    case CONVPOOL_ACTIVATION_LEAKY_RELU: return s->parameter > 0;
-    case CONVPOOL_ACTIVATION_ELU: return s->parameter >= 0;
-    case CONVPOOL_ACTIVATION_PRELU:
-    case CONVPOOL_ACTIVATION_SIGMOID: return false;
-    default: return true;
-    }
-}
-
 /* Whether it can compute such a layer. An algorithm of one filter takes whole windows only, and their maximum first. */
 static bool can(const convpool_cost *of, const convpool_shape *s) {
-    if (of->filter == 0) return true;
-    bool filter = s->filter_height == of->filter && s->filter_width == of->filter;
-    bool whole = 2 * s->out_height <= s->conv_height && 2 * s->out_width <= s->conv_width;
-    return filter && s->stride_height == 1 && s->stride_width == 1 && (!s->pool || (whole && pools_first(s)));
+    return of->filter == 0 || (convpool_has_filter(s, of->filter) && convpool_windows_are_whole(s) && !s->late);
 }
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */

@@ -20,19 +20,11 @@ static convpool_status prepare(const convpool_layer_spec *spec, convpool_shape *
     return status != CONVPOOL_OK ? status : convpool_resolve(spec->kernel, shape, choice);
 }
 
-/* Whether the activation may fall where its argument rises, or a slope of 0 makes NaN of -infinity: then maxima are not
- * to be taken before it. */
-static bool may_fall(const convpool_shape *s) {
-    switch (s->activation) {
-    case CONVPOOL_ACTIVATION_LEAKY_RELU: return !(s->parameter > 0);
-    case CONVPOOL_ACTIVATION_ELU: return !(s->parameter >= 0);
-    case CONVPOOL_ACTIVATION_PRELU:
-        for (size_t o = 0; o < s->out_channels; o++)
-            if (!(s->slopes[o] > 0)) return true;
-        return false;
-    case CONVPOOL_ACTIVATION_SIGMOID: return true; /* by a bit, now and then */
-    default: return false;
-    }
+/* Of PReLU: whether every slope rises, so that maxima may be taken before it. */
+static bool slopes_rise(const convpool_shape *s) {
+    for (size_t o = 0; o < s->out_channels; o++)
+        if (!(s->slopes[o] > 0)) return false;
+    return true;
 }
 
 static size_t align_up(size_t n) { return (n + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * CONVPOOL_ALIGNMENT; }
@@ -43,7 +35,7 @@ static size_t memory_size(const convpool_shape *shape, const convpool_kernel *ke
 
 static convpool_layer *place(convpool_shape *shape, const convpool_kernel *kernel, const float *weights,
                              const float *bias, void *memory, void *allocation) {
-    shape->late = shape->pool && may_fall(shape);
+    if (shape->late && shape->activation == CONVPOOL_ACTIVATION_PRELU) shape->late = !slopes_rise(shape);
     convpool_layer *layer = (void *)((char *)memory + (align_up((uintptr_t)memory) - (uintptr_t)memory));
     void *packed = (char *)layer + align_up(sizeof *layer);
     kernel->pack(shape, weights, bias, packed);

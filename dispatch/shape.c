@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-/* Sums and products that stay at SIZE_MAX once they overflow; no factor is 0. */
+/* Sums and products that stay at SIZE_MAX once they overflow. */
 static size_t plus(size_t a, size_t b) { return a > SIZE_MAX - b ? SIZE_MAX : a + b; }
-static size_t times(size_t a, size_t b) { return a > SIZE_MAX / b ? SIZE_MAX : a * b; }
+static size_t times(size_t a, size_t b) { return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b; }
 
 bool convpool_fits(size_t bytes) { return bytes <= PTRDIFF_MAX; }
 
@@ -34,6 +34,18 @@ static void set_weights_layout(convpool_weights_layout layout, convpool_shape *s
                                                     : s->channels;
     s->weight_u = s->weight_v * s->filter_width;
     s->weight_o = layout == CONVPOOL_WEIGHTS_HWIO ? 1 : s->depth;
+}
+
+/* Whether the activation may fall where its argument rises, or a slope of 0 makes NaN of -infinity: then maxima are not
+ * to be taken before it. PReLU's slopes are not read yet. */
+static bool may_fall(convpool_activation activation, float parameter) {
+    switch (activation) {
+    case CONVPOOL_ACTIVATION_LEAKY_RELU: return !(parameter > 0);
+    case CONVPOOL_ACTIVATION_ELU: return !(parameter >= 0);
+    case CONVPOOL_ACTIVATION_PRELU:
+    case CONVPOOL_ACTIVATION_SIGMOID: return true; /* the sigmoid by a bit, now and then */
+    default: return false;
+    }
 }
 
 /* Whether the tensors fit, the padded input, the step from one window to the next, and what a layer needs at most: no
@@ -84,6 +96,7 @@ convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_sh
     s.out_width = s.pool ? s.conv_width / 2 + (up & s.conv_width) : s.conv_width;
     if (s.out_height == 0 || s.out_width == 0 || !sizes_fit(&s)) return CONVPOOL_INVALID_SHAPE;
     s.depth = s.channels * s.filter_height * s.filter_width;
+    s.late = s.pool && may_fall(s.activation, s.parameter);
     set_weights_layout(spec->weights_layout, &s);
     *shape = s;
     return CONVPOOL_OK;

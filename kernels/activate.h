@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Activations. exp(t) is 2^n (1 + p), with n the integer next to t / ln 2 and p = exp(r) - 1 by its Taylor series, r =
- * t
- * - n ln 2, to the eighth power (W. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). No step is
- * a fused multiply-add, and so every ISA of either family has the same bits. Of the float y, sigmoid, tanh and exp(y) -
- * 1 are within 4 units of 2^-24 of the exact function, and within 2^-149 where that is denormal. tanh and exp(y) - 1
- * never fall where y rises; the sigmoid may, by a bit.
+ * Activations. exp(t) is 2^n (1 + p): n is the integer next to t / ln 2, r = t - n ln 2 the rest, and p = exp(r) - 1
+ * its Taylor series to the seventh power (W. Cody and W. Waite, Software Manual for the Elementary Functions, 1980). No
+ * step is a fused multiply-add, and so every ISA of either family has the same bits. For a float y, the sigmoid, tanh
+ * and exp(y) - 1 are within 4 units of 2^-24 of the exact function, and within 2^-149 where that is denormal. The last
+ * two never fall where y rises; the sigmoid may, by a bit.
  */
 #ifndef CONVPOOL_ACTIVATE_H
 #define CONVPOOL_ACTIVATE_H

@@ -19,10 +19,8 @@
 
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
-    bool filter = s->filter_height == 2 && s->filter_width == 2 && s->stride_height == 1 && s->stride_width == 1;
-    bool padded = s->padded_height != s->height || s->padded_width != s->width;
-    bool whole = !s->pool || (2 * s->out_height <= s->conv_height && 2 * s->out_width <= s->conv_width);
-    if (!filter || padded || !whole || s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;
+    if (!convpool_has_filter(s, 2) || convpool_is_padded(s) || !convpool_windows_are_whole(s)) return false;
+    if (s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;
     size_t pixels = s->out_height * s->out_width;
     if (s->channels < 8) return true;
     return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));

@@ -11,9 +11,9 @@
  * than one multiplication's rounding, n - 1 additions' (the first adds to zero), and the bias's.
  *
  * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes, and
- * the rest is a matrix product (product.h) that reads inputs where the source has them: a slot's first, and from there
- * at the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over pixels
- * instead (pixels/direct.h).
+ * the rest is a matrix product (product_at.h) that reads inputs where the source has them: a slot's first, and from
+ * there at the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over
+ * pixels instead (pixels/direct.h).
  */
 #ifndef CONVPOOL_DIRECT_H
 #define CONVPOOL_DIRECT_H

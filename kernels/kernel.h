@@ -31,7 +31,7 @@ typedef struct convpool_shape {
     bool pool; /* in 2x2 windows; where the output has more rows or columns than they fill, the last are smaller */
     bool flip; /* a true convolution: w[u][v] lies at position [filter_height - 1 - u][filter_width - 1 - v] */
     bool input_hwc, output_hwc; /* [height][width][channels], else [channels][height][width] */
-    bool late;                  /* the maximum is taken of what the activation gives; else it may come first */
+    bool late; /* pooling comes after the activation; with PReLU it is taken to, until the slopes are read */
     convpool_activation activation;
     float parameter;     /* of the activation: a slope of all channels, or ELU's alpha */
     const float *slopes; /* PReLU's, while the layer is made */
@@ -41,6 +41,21 @@ typedef struct convpool_shape {
 static inline size_t convpool_weight(const convpool_shape *s, size_t o, size_t c, size_t u, size_t v) {
     if (s->flip) u = s->filter_height - 1 - u, v = s->filter_width - 1 - v;
     return o * s->weight_o + c * s->weight_c + u * s->weight_u + v * s->weight_v;
+}
+
+/* Whether there are zeros around the image. */
+static inline bool convpool_is_padded(const convpool_shape *s) {
+    return s->padded_height != s->height || s->padded_width != s->width;
+}
+
+/* Whether the filter has side x side weights and moves by 1. */
+static inline bool convpool_has_filter(const convpool_shape *s, size_t side) {
+    return s->filter_height == side && s->filter_width == side && s->stride_height == 1 && s->stride_width == 1;
+}
+
+/* Whether no pooling window is cut off at the edge. */
+static inline bool convpool_windows_are_whole(const convpool_shape *s) {
+    return !s->pool || (2 * s->out_height <= s->conv_height && 2 * s->out_width <= s->conv_width);
 }
 
 /* What a CPU may lack, as bits of convpool_isa.needs; dispatch/cpu.c finds out. */

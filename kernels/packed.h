@@ -94,14 +94,17 @@ typedef struct packed_error {
     double growth, roundings, reads;
 } packed_error;
 
+/* How much slopes may raise a magnitude. */
+static double packed_raise(double slope) { return convpool_magnitude(slope) > 1 ? convpool_magnitude(slope) : 1; }
+
 /* What the activation makes of a bound on the errors of sums of at most this magnitude. */
 static double packed_activated(const convpool_shape *s, double slope, double magnitude, double bound) {
-    double factor = convpool_magnitude(slope) > 1 ? convpool_magnitude(slope) : 1;
     switch (s->activation) {
     case CONVPOOL_ACTIVATION_LEAKY_RELU:
     case CONVPOOL_ACTIVATION_PRELU:
-        return bound * factor + 0x1p-24 * convpool_magnitude(slope) * (magnitude + bound) + 0x1p-149;
-    case CONVPOOL_ACTIVATION_ELU: return bound * factor + 4 * 0x1p-24 * convpool_magnitude(slope) + 0x1p-149;
+        return bound * packed_raise(slope) + 0x1p-24 * convpool_magnitude(slope) * (magnitude + bound) + 0x1p-149;
+    case CONVPOOL_ACTIVATION_ELU:
+        return bound * packed_raise(slope) + 4 * 0x1p-24 * convpool_magnitude(slope) + 0x1p-149;
     case CONVPOOL_ACTIVATION_SIGMOID:
     case CONVPOOL_ACTIVATION_TANH: return bound + 4 * 0x1p-24 + 0x1p-149;
     default: return bound;
@@ -126,7 +129,7 @@ static double packed_bound(const convpool_shape *s, packed_blocks b, const float
         double magnitude = (convpool_magnitude((double)packed[o]) + x * sum) * raised;
         double bound = (k * 0x1p-24 * magnitude + k * 0x1p-149 * (1 + of.reads * x)) * raised;
         double activated = packed_activated(s, slope, magnitude, bound) * raised;
-        double scale = packed_has_slopes(s) && convpool_magnitude(slope) > 1 ? convpool_magnitude(slope) : 1;
+        double scale = packed_has_slopes(s) ? packed_raise(slope) : 1;
         if (!(magnitude + bound < (double)FLT_MAX && magnitude * scale + activated < (double)FLT_MAX)) return INFINITY;
         largest = activated > largest ? activated : largest;
     }
@@ -139,8 +142,7 @@ static double packed_direct_bound(const convpool_shape *s, packed_blocks b, cons
     return packed_bound(s, b, packed, x, (packed_error){1, n + 1, n});
 }
 
-/* Before what Winograd's algorithms pack: the limit that convpool_winograd_limit() gives. What `direct` packs follows.
- */
+/* Before what Winograd's algorithms pack, as `direct` does: the limit that convpool_winograd_limit() gives. */
 enum { packed_limit = CONVPOOL_ALIGNMENT / sizeof(float) };
 
 /* The bound on their errors. Inputs of at least the limit are only in rows that are computed directly: the larger of

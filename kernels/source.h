@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the image: its layout, its padding, its edges. Algorithms find input (y, x) of channel c of the padded image
- * `rows` rows of bands from one place, at strides that are the layer's. An image that lies so is read where it is; of
- * others a band of rows is copied to [row][column][channel], with zeros around it. Of rows that no window reads,
- * between two windows, a band has none.
+ * Reading the image: its layout, its padding, its edges. Algorithms read windows of the padded image at strides that
+ * are the layer's. Where the image itself can be read so, it is read where it is; of others a band of rows is copied to
+ * [row][column][channel], with the zeros around it. Rows between two windows, which none reads, are left out.
  */
 #ifndef CONVPOOL_SOURCE_H
 #define CONVPOOL_SOURCE_H
@@ -18,7 +17,7 @@ enum {
 /* Whether the image is read where it is: there are no zeros around it, and numbers that are read together lie together,
  * or are few, or read once. */
 static inline bool source_in_place(const convpool_shape *s) {
-    if (s->padded_height != s->height || s->padded_width != s->width) return false;
+    if (convpool_is_padded(s)) return false;
     return s->input_hwc || s->channels <= source_planes || s->conv_height * s->conv_width == 1;
 }
 

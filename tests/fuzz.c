@@ -139,77 +139,93 @@ static void check_bands(bytes *b, const problem *p, layout at) {
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    bytes b = {data, size};
-    char name[24] = {0};
-    uint64_t state = several(&b, 2);
-    unsigned mode = byte(&b), place_byte = byte(&b), input_kind = byte(&b), weight_kind = byte(&b);
-    convpool_layer_spec spec = {.in_channels = extent(&b, 66),
-                                .in_height = extent(&b, 24),
-                                .in_width = extent(&b, 100),
-                                .out_channels = extent(&b, 20)};
+/* Of bytes; those that 0.2 has added are 0 where there are no more. */
+static convpool_layer_spec spec_of(bytes *b, unsigned mode, char name[24], float slopes[21], uint64_t *state) {
+    convpool_layer_spec spec = {.in_channels = extent(b, 66),
+                                .in_height = extent(b, 24),
+                                .in_width = extent(b, 100),
+                                .out_channels = extent(b, 20)};
     spec.filter = (convpool_filter)(mode >> 2 & 1);
     spec.pool = (convpool_pool)(mode & 1);
     spec.activation = (convpool_activation)(mode >> 1 & 1);
     if (mode >= 248) spec.activation = (convpool_activation)mode;
-    spec.kernel = kernel_name(&b, name);
-    static float slopes[21];
-    unsigned more = byte(&b); /* what 0.2 has added; none of it where there is no such byte */
+    spec.kernel = kernel_name(b, name);
+    unsigned more = byte(b);
     if (more % 2) {
-        spec.filter_height = extent(&b, 7), spec.filter_width = extent(&b, 7);
-        spec.stride_height = extent(&b, 3), spec.stride_width = extent(&b, 3);
-        spec.pad_top = extent(&b, 4), spec.pad_left = extent(&b, 4);
-        spec.pad_bottom = extent(&b, 4), spec.pad_right = extent(&b, 4);
+        spec.filter_height = extent(b, 7), spec.filter_width = extent(b, 7);
+        spec.stride_height = extent(b, 3), spec.stride_width = extent(b, 3);
+        spec.pad_top = extent(b, 4), spec.pad_left = extent(b, 4);
+        spec.pad_bottom = extent(b, 4), spec.pad_right = extent(b, 4);
     }
     if (more & 2) {
-        spec.pool = (convpool_pool)(byte(&b) % 4);
-        spec.activation = (convpool_activation)(byte(&b) % 9);
-        spec.activation_parameter = number(&b, &state, more / 32);
+        spec.pool = (convpool_pool)(byte(b) % 4);
+        spec.activation = (convpool_activation)(byte(b) % 9);
+        spec.activation_parameter = number(b, state, more / 32);
         for (size_t o = 0; o < 21; o++)
-            slopes[o] = number(&b, &state, more / 32);
+            slopes[o] = number(b, state, more / 32);
         spec.slopes = more & 4 ? slopes : NULL;
     }
     if (more & 8) {
-        spec.weights_layout = (convpool_weights_layout)(byte(&b) % 4);
-        spec.input_layout = (convpool_image_layout)(byte(&b) % 3);
-        spec.output_layout = (convpool_image_layout)(byte(&b) % 3);
+        spec.weights_layout = (convpool_weights_layout)(byte(b) % 4);
+        spec.input_layout = (convpool_image_layout)(byte(b) % 3);
+        spec.output_layout = (convpool_image_layout)(byte(b) % 3);
     }
+    return spec;
+}
 
-    convpool_status expected = expected_status(&spec);
+/* A layer in too little memory is refused, for that or for what is expected, and nothing is written. */
+static void check_refusal(const convpool_layer_spec *spec, convpool_status expected) {
     float none = 0;
     unsigned char *little = memset(put(MEMORY, NULL, 100, AT_END, 0), CANARY, 100);
     convpool_layer *layer = (convpool_layer *)(void *)little;
-    convpool_status status = convpool_layer_create_in(&spec, &none, NULL, little, 100, &layer);
+    convpool_status status = convpool_layer_create_in(spec, &none, NULL, little, 100, &layer);
     demand(status == (expected == CONVPOOL_OK ? CONVPOOL_OUT_OF_MEMORY : expected) && layer == NULL);
-    demand(convpool_layer_memory_size(&spec) == 0 || expected == CONVPOOL_OK);
+    demand(convpool_layer_memory_size(spec) == 0 || expected == CONVPOOL_OK);
     for (size_t i = 0; i < 100; i++)
         demand(little[i] == CANARY);
-    if (expected != CONVPOOL_OK) return 0;
+}
 
-    size_t filter = (spec.filter_height ? spec.filter_height : 2) * (spec.filter_width ? spec.filter_width : 2);
-    while (spec.in_channels * spec.out_channels * (spec.in_height + 4) * (spec.in_width + 4) * filter > 100000) {
-        /* time is short */
-        size_t *part = spec.in_channels > 2 && byte(&b) % 2                   ? &spec.in_channels
-                       : spec.in_height > 8 && spec.in_height > spec.in_width ? &spec.in_height
-                       : spec.in_width > 8                                    ? &spec.in_width
-                       : spec.out_channels > 2                                ? &spec.out_channels
-                                                                              : &spec.in_channels;
-        if (*part < 2) return 0;
+/* Makes a spec small, as time is short; false where what is left is no layer. */
+static bool shrink(bytes *b, convpool_layer_spec *spec) {
+    size_t filter = (spec->filter_height ? spec->filter_height : 2) * (spec->filter_width ? spec->filter_width : 2);
+    while (spec->in_channels * spec->out_channels * (spec->in_height + 4) * (spec->in_width + 4) * filter > 100000) {
+        size_t *part = spec->in_channels > 2 && byte(b) % 2                      ? &spec->in_channels
+                       : spec->in_height > 8 && spec->in_height > spec->in_width ? &spec->in_height
+                       : spec->in_width > 8                                      ? &spec->in_width
+                       : spec->out_channels > 2                                  ? &spec->out_channels
+                                                                                 : &spec->in_channels;
+        if (*part < 2) return false;
         *part /= 2;
     }
-    if (expected_status(&spec) != CONVPOOL_OK) return 0; /* what is left may be too small */
-    problem p = problem_of(&spec);
-    for (size_t i = 0; i < p.e.in; i++)
-        p.input[i] = number(&b, &state, input_kind);
-    for (size_t i = 0; i < p.e.weights; i++)
-        p.weights[i] = number(&b, &state, weight_kind);
-    for (size_t i = 0; i < spec.out_channels; i++)
-        p.bias[i] = number(&b, &state, weight_kind / 8);
-    for (int n = 0; n < 8 && b.left >= 6; n++) { /* single values */
-        size_t where = (size_t)several(&b, 2);
-        float value = number(&b, &state, 5);
-        *(where % 4 == 0 ? &p.weights[where / 4 % p.e.weights] : &p.input[where % p.e.in]) = value;
+    return expected_status(spec) == CONVPOOL_OK;
+}
+
+static void fill(bytes *b, problem *p, unsigned input_kind, unsigned weight_kind, uint64_t *state) {
+    for (size_t i = 0; i < p->e.in; i++)
+        p->input[i] = number(b, state, input_kind);
+    for (size_t i = 0; i < p->e.weights; i++)
+        p->weights[i] = number(b, state, weight_kind);
+    for (size_t i = 0; i < p->spec.out_channels; i++)
+        p->bias[i] = number(b, state, weight_kind / 8);
+    for (int n = 0; n < 8 && b->left >= 6; n++) { /* single values */
+        size_t where = (size_t)several(b, 2);
+        float value = number(b, state, 5);
+        *(where % 4 == 0 ? &p->weights[where / 4 % p->e.weights] : &p->input[where % p->e.in]) = value;
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    bytes b = {data, size};
+    char name[24] = {0};
+    static float slopes[21];
+    uint64_t state = several(&b, 2);
+    unsigned mode = byte(&b), place_byte = byte(&b), input_kind = byte(&b), weight_kind = byte(&b);
+    convpool_layer_spec spec = spec_of(&b, mode, name, slopes, &state);
+    convpool_status expected = expected_status(&spec);
+    check_refusal(&spec, expected);
+    if (expected != CONVPOOL_OK || !shrink(&b, &spec)) return 0;
+    problem p = problem_of(&spec);
+    fill(&b, &p, input_kind, weight_kind, &state);
     layout at = {place_byte & 1 ? AT_START : AT_END, place_byte / 2 % 8 * 4, place_byte / 16 % 8 * 4,
                  (place_byte * 7) % 65, (place_byte * 13) % 65};
     check_problem(&p, BITS, at);

@@ -124,9 +124,7 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
 }
 
 /* Whether the image is read as source.h has it: where its channels lie side by side, or zeros around it. */
-static bool winograd_from_pixels(const convpool_shape *s) {
-    return s->input_hwc || s->padded_height != s->height || s->padded_width != s->width;
-}
+static bool winograd_from_pixels(const convpool_shape *s) { return s->input_hwc || convpool_is_padded(s); }
 
 /* Rows of windows of a row of units. */
 static size_t winograd_unit_windows(const winograd_plan *p) { return p->across * p->tile; }
