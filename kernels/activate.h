@@ -55,14 +55,17 @@ VEC_INLINE vec activate_tanh(vec y) {
     return vec_nan_of(y, vec_where_negative(y, negative, vec_sub(vec_zero(), negative)));
 }
 
-/* y, which is not negative, or where it is slope * y. What is not taken is 0 * 0, so that it raises no exception. */
+/* Where y is negative slope * y, else y. There the product is 0 * 0, so that it raises no exception. */
 VEC_INLINE vec activate_leaky(vec y, vec slope) {
-    vec factor = vec_where_negative(y, slope, vec_zero());
-    return vec_where_negative(y, vec_mul(factor, vec_where_negative(y, y, vec_zero())), y);
+    vec factor = vec_where_negative(y, slope, vec_zero()), negative = vec_where_negative(y, y, vec_zero());
+    VEC_KEEP(factor);
+    VEC_KEEP(negative);
+    return vec_where_negative(y, vec_mul(factor, negative), y);
 }
 
 VEC_INLINE vec activate_elu(vec y, vec alpha) {
     vec e = activate_expm1(vec_where_negative(y, y, vec_zero())), factor = vec_where_negative(y, alpha, vec_zero());
+    VEC_KEEP(factor);
     return vec_where_negative(y, vec_mul(factor, e), y);
 }
 
