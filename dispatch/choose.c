@@ -14,21 +14,24 @@ const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
 /* What an algorithm is expected to take for a shape. */
 static double cost(const convpool_cost *of, const convpool_shape *s) {
-    size_t stride = s->pool ? 2 : 1, tile = of->tile, side = tile + of->filter - 1;
-    size_t across = tile == 3 ? stride : 1; /* F(3x3, 2x2) pools two tiles at once */
+    size_t stride = s->pool ? 2 : 1, tile = of->tile, side = tile + of->filter - 1, met = side;
+    if (s->filter_height == of->wide) met += tile + of->wide - of->filter - 1; /* positions, by the second part, too */
     double rows = (double)((stride * s->out_height + tile - 1) / tile);
-    double columns = (double)((stride * s->out_width + across * tile - 1) / (across * tile) * across);
-    double in = (double)s->channels, out = (double)s->out_channels,
-           filter = (double)(s->filter_height * s->filter_width);
-    bool padded = convpool_is_padded(s), any = of->filter == 0;
-    double inputs = !padded || any ? in : (double)((s->channels + 7) / 8 * 8);
-    double each = of->pair * (any ? filter : 1) * in * out + of->input[padded] * inputs + of->output[s->pool] * out;
-    return of->once + rows * columns * each + of->weight * (any ? filter : (double)(side * side)) * in * out;
+    double columns = (double)((stride * s->out_width + tile - 1) / tile);
+    double in = (double)s->channels, out = (double)s->out_channels;
+    bool any = of->filter == 0, copied = convpool_is_padded(s) || met > side;
+    double inputs = !copied || any ? in : (double)((s->channels + 7) / 8 * 8);
+    double weights = (double)(any ? s->filter_height * s->filter_width : met * met); /* of each pair of channels */
+    double share = any ? 1 : weights / (double)(side * side), pair = of->pair * (any ? weights : share);
+    double each = pair * in * out + of->input[copied] * share * inputs + of->output[s->pool] * out;
+    double packed = weights * in * out, far = packed > CONVPOOL_NEAR_WEIGHTS ? packed - CONVPOOL_NEAR_WEIGHTS : 0;
+    return of->once + rows * columns * each + of->weight * packed + of->far * far;
 }
 
 /* Whether it can compute such a layer. An algorithm of one filter takes whole windows only, and their maximum first. */
 static bool can(const convpool_cost *of, const convpool_shape *s) {
-    return of->filter == 0 || (convpool_has_filter(s, of->filter) && convpool_windows_are_whole(s) && !s->late);
+    bool filter = convpool_has_filter(s, of->filter) || convpool_has_filter(s, of->wide);
+    return of->filter == 0 || (filter && convpool_windows_are_whole(s) && !s->late);
 }
 
 /* The name that `wanted` spells, of this ISA, this kernel's algorithm or the kernel; NULL for none. */

@@ -64,14 +64,14 @@
  *
  * Algorithms: "direct" sums as the formula is written, from +0, over c, then u, then v ascending, and computes any
  * layer. "winograd22" and "winograd32" (S. Winograd, 1980; A. Lavin and S. Gray, 2016) take fewer multiplications for
- * 2x2 filters, in tiles of 2x2 and 3x3 convolution outputs, and "winograd23" for 3x3 filters, in tiles of 2x2: all with
- * strides of 1, and pooled only where the maximum is taken first, of whole windows, and not with PReLU, whose slopes
- * are known too late. On data of even magnitude all are as accurate. Where magnitudes differ widely, Winograd's are
- * less so, element by element: with u = 2^-24 and N weights of each output channel, the error of direct is at most
+ * 2x2 filters, in tiles of 2x2 and 3x3 convolution outputs, and "winograd23" for 3x3 and 5x5 filters, in tiles of 2x2:
+ * all with strides of 1, and pooled only where the maximum is taken first, of whole windows, and not with PReLU, whose
+ * slopes are known too late. On data of even magnitude all are as accurate. Where magnitudes differ widely, Winograd's
+ * are less so, element by element: with u = 2^-24 and N weights of each output channel, the error of direct is at most
  * about (N + 1) u (|b| + sum |x||w|), that of the others about G (C + 8) u (|b| + sum over c of max |x[c]| over the
- * output's tile times sum |w[o, c]|), with G = 9 for winograd22, else 16. NaN, infinities and values too large for
- * Winograd's differences come out as of direct: rows of tiles that read such an input, or the whole layer where such a
- * weight or bias is in it, are computed directly.
+ * output's tile times sum |w[o, c]|), with G = 9 for winograd22, else 16, and 4 C for C with a 5x5 filter. NaN,
+ * infinities and values too large for Winograd's differences come out as of direct: rows of tiles that read such an
+ * input, or the whole layer where such a weight or bias is in it, are computed directly.
  */
 #ifndef CONVPOOL_H
 #define CONVPOOL_H
@@ -182,15 +182,16 @@ typedef struct convpool_layer convpool_layer;
 #define CONVPOOL_LAYER_MEMORY_MAX_FILTER(in_channels, out_channels, filter_height, filter_width) \
     (1024 + \
      (CONVPOOL_SIZE(out_channels) + 15) * \
-         (CONVPOOL_SIZE(in_channels) * (4 * CONVPOOL_SIZE(filter_height) * CONVPOOL_SIZE(filter_width) + \
-                                        CONVPOOL_IF_WIDE(filter_height, filter_width, 64)) + \
+         (CONVPOOL_SIZE(in_channels) * CONVPOOL_MORE(CONVPOOL_IF_WIDE(filter_height, filter_width, 5, 296), \
+                                                     4 * CONVPOOL_SIZE(filter_height) * CONVPOOL_SIZE(filter_width) + \
+                                                         CONVPOOL_IF_WIDE(filter_height, filter_width, 2, 64)) + \
           8) + \
      8 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * CONVPOOL_SIZE(filter_width) + \
-     CONVPOOL_IF_WIDE(filter_height, filter_width, 192) * \
+     CONVPOOL_IF_WIDE(filter_height, filter_width, 2, 192) * \
          CONVPOOL_LESS(CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels), 8192))
 #define CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, filter_height, filter_width) \
     (CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) + \
-     CONVPOOL_MORE(20480, CONVPOOL_IF_WIDE(filter_height, filter_width, \
+     CONVPOOL_MORE(20480, CONVPOOL_IF_WIDE(filter_height, filter_width, 2, \
                                            CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height))))
 
 /* The same for 2x2 filters. */
@@ -205,13 +206,15 @@ typedef struct convpool_layer convpool_layer;
                   CONVPOOL_MORE(196608, 16 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * \
                                             CONVPOOL_SIZE(in_width)))
 #define CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height) \
-    (8 * CONVPOOL_SIZE(in_channels) + \
-     CONVPOOL_MORE(180224 + 2304 * CONVPOOL_SIZE(in_channels) + 2560 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 96), \
+    (((filter_height) > 4 ? 32 : 8) * CONVPOOL_SIZE(in_channels) + \
+     CONVPOOL_MORE(180224 + ((filter_height) > 4 ? 4352 : 2304) * CONVPOOL_SIZE(in_channels) + \
+                       2560 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 96), \
                    20480 + CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height)))
 #define CONVPOOL_LESS(a, b) ((a) < CONVPOOL_SIZE(b) ? (a) : CONVPOOL_SIZE(b))
 #define CONVPOOL_MORE(a, b) (CONVPOOL_SIZE(a) < (b) ? (b) : CONVPOOL_SIZE(a))
-#define CONVPOOL_IF_WIDE(filter_height, filter_width, size) \
-    (CONVPOOL_SIZE(filter_height) > 1 && CONVPOOL_SIZE(filter_width) > 1 ? CONVPOOL_SIZE(size) : CONVPOOL_SIZE(0))
+#define CONVPOOL_IF_WIDE(filter_height, filter_width, least, size) \
+    (CONVPOOL_SIZE(filter_height) >= least && CONVPOOL_SIZE(filter_width) >= least ? CONVPOOL_SIZE(size) \
+                                                                                   : CONVPOOL_SIZE(0))
 #ifdef __cplusplus
 #define CONVPOOL_SIZE(number) (sizeof(char) * (number)) /* C++ compilers may warn about C's casts */
 #else

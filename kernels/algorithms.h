@@ -59,10 +59,13 @@ static void direct_kernel_run(const convpool_job *job) {
 }
 #endif
 
+/* A weight from memory. */
+#define COST_FAR OF_FAMILY(8.74, 1)
+
 #define DIRECT_COST \
     { \
-        1, 0, OF_FAMILY(0.992, 0.98), {OF_FAMILY(20.2, 4.2), OF_FAMILY(13.9, 0.95)}, \
-            {OF_FAMILY(3.6, 3.31), OF_FAMILY(2.47, 3.3)}, OF_FAMILY(0.9, 0.447), OF_FAMILY(4670, 822) \
+        1, 0, 0, OF_FAMILY(0.99, 0.98), {OF_FAMILY(20.1, 4.2), OF_FAMILY(13.9, 0.95)}, \
+            {OF_FAMILY(3.6, 3.32), OF_FAMILY(2.44, 3.3)}, OF_FAMILY(0.858, 0.447), COST_FAR, OF_FAMILY(4670, 822) \
     }
 #define DIRECT_KERNEL(isa) \
     { \
@@ -97,18 +100,18 @@ WINOGRAD_ALGORITHM(23)
 
 #define WINOGRAD_COST_22 \
     { \
-        2, 2, OF_FAMILY(8.22, 9.95), {OF_FAMILY(92.5, 31.7), OF_FAMILY(109, 59.1)}, \
-            {OF_FAMILY(93.7, 43.6), OF_FAMILY(31.2, 17.7)}, OF_FAMILY(1.8, 0.457), OF_FAMILY(24700, 3500) \
+        2, 2, 0, OF_FAMILY(8.29, 9.42), {OF_FAMILY(92.5, 31.7), OF_FAMILY(109, 59.1)}, \
+            {OF_FAMILY(93.7, 44), OF_FAMILY(31.2, 17.6)}, OF_FAMILY(1.86, 0.457), COST_FAR, OF_FAMILY(24700, 3900) \
     }
 #define WINOGRAD_COST_32 \
     { \
-        3, 2, OF_FAMILY(14.6, 17.8), {OF_FAMILY(218, 67.4), OF_FAMILY(165, 84.4)}, \
-            {OF_FAMILY(181, 78.1), OF_FAMILY(87.3, 51.6)}, OF_FAMILY(1.87, 0.45), OF_FAMILY(19000, 2770) \
+        3, 2, 0, OF_FAMILY(13.8, 17.8), {OF_FAMILY(219, 72.7), OF_FAMILY(216, 84.4)}, \
+            {OF_FAMILY(204, 76.8), OF_FAMILY(89.8, 68.9)}, OF_FAMILY(1.95, 0.45), COST_FAR, OF_FAMILY(19000, 2770) \
     }
 #define WINOGRAD_COST_23 \
     { \
-        2, 3, OF_FAMILY(7.98, 19.5), {OF_FAMILY(210, 22.5), OF_FAMILY(193, 78.6)}, \
-            {OF_FAMILY(128, 53.6), OF_FAMILY(96.5, 58.2)}, OF_FAMILY(1.8, 0.45), OF_FAMILY(18400, 6080) \
+        2, 3, 5, OF_FAMILY(8.07, 19.1), {OF_FAMILY(286, 23.6), OF_FAMILY(213, 55.2)}, \
+            {OF_FAMILY(128, 53.3), OF_FAMILY(105, 47.8)}, OF_FAMILY(1.8, 0.45), COST_FAR, OF_FAMILY(19800, 7070) \
     }
 #define WINOGRAD_KERNEL(isa, of) \
     { \

@@ -69,7 +69,8 @@ static inline size_t direct_window_rows(const convpool_shape *s) { return s->poo
 
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * direct_blocks(s).most;
-    return (source_floats(s, direct_window_rows(s)) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
+    return (source_floats(s, source_in_place(s), direct_window_rows(s)) + sums) * sizeof(float) + CONVPOOL_ALIGNMENT -
+           1;
 }
 
 /* What all blocks of a call have in common. */
@@ -87,7 +88,7 @@ static direct_call direct_begin(const convpool_shape *s, const float *packed, vo
     direct_call a = {.shape = s, .blocks = direct_blocks(s), .bias = packed};
     a.weights = packed + packed_weights(s, a.blocks);
     a.terms = (const size_t *)(const void *)((const char *)packed + direct_terms(s));
-    a.sums = packed_align(scratch) + source_floats(s, direct_window_rows(s));
+    a.sums = packed_align(scratch) + source_floats(s, source_in_place(s), direct_window_rows(s));
     return a;
 }
 
@@ -102,7 +103,8 @@ typedef struct direct_block {
 static void direct_make_block(const direct_call *a, size_t first, size_t pixels, direct_block *b) {
     const convpool_shape *s = a->shape;
     source_strides step = source_steps(s);
-    size_t down = source_step(s) * step.row, across = s->stride_width * step.column, window = s->pool ? 2 : 1;
+    size_t down = source_step(s, source_in_place(s)) * step.row, across = s->stride_width * step.column,
+           window = s->pool ? 2 : 1;
     size_t row = first / s->out_width, column = first % s->out_width, *at = b->at;
     b->slots = window * window * pixels;
     for (size_t n; pixels > 0; pixels -= n, row++, column = 0) {
@@ -177,7 +179,8 @@ static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first,
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     direct_call a = direct_begin(s, job->packed, job->scratch);
-    size_t window = direct_window_rows(s), rows = (source_window_rows(s, window) + window - 1) / window;
+    size_t window = direct_window_rows(s),
+           rows = (source_window_rows(s, source_in_place(s), window) + window - 1) / window;
     size_t most = direct_slots_of_block(s) / (window * window);
     size_t row = job->first_row, end_row = row + job->row_count;
     direct_block b;
@@ -185,8 +188,8 @@ static void direct_run(const convpool_job *job) {
     for (size_t count; row < end_row; row += count) {
         count = packed_min(rows, end_row - row);
         a.first_row = window * row;
-        a.rows = source_rows(s, job->input, a.first_row, packed_min(window * count, s->conv_height - a.first_row),
-                             packed_align(job->scratch));
+        a.rows = source_rows(s, source_in_place(s), job->input, a.first_row,
+                             packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
         size_t end = (row + count) * s->out_width;
         for (size_t first = row * s->out_width, pixels; first < end; first += pixels) {
             pixels = packed_min(most, end - first);

@@ -72,14 +72,17 @@ enum {
 
 /* What an algorithm can compute, and what that is expected to take, in direct multiplications: of each tile of tile x
  * tile convolution outputs, for each pair of an input and an output channel, each input channel (without padding; and
- * with it, where they are counted by eights), and each output channel, without and with pooling;
- * for each packed weight, which is read from beyond the nearest cache; and once. By one rule for all ISAs of a family,
- * so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run the
- * kernel. */
+ * with it or a wide filter, where they are counted by eights), and each output channel, without and with pooling;
+ * for each packed weight, which is read from beyond the nearest cache, and more for each that is read from memory,
+ * where there are more than CONVPOOL_NEAR_WEIGHTS; and once. By one rule for all ISAs of a family, so that they choose
+ * the same algorithm and their results agree. Data, as it is read on CPUs that cannot run the kernel. */
 typedef struct convpool_cost {
     size_t tile, filter; /* filter x filter weights, moved by 1; 0: any layer, of which `pair` is for each weight */
-    double pair, input[2], output[2], weight, once;
+    size_t wide;         /* or so many, in two parts of at most `filter` across and down; 0: no more */
+    double pair, input[2], output[2], weight, far, once;
 } convpool_cost;
+
+enum { CONVPOOL_NEAR_WEIGHTS = 1 << 18 }; /* as many as a CPU's second cache holds, 1 MiB of them */
 
 /* One call: the whole input and output are given, output rows [first_row, first_row + row_count) are computed. */
 typedef struct convpool_job {

@@ -147,14 +147,10 @@ enum { packed_limit = CONVPOOL_ALIGNMENT / sizeof(float) };
 
 /* The bound on their errors. Inputs of at least the limit are only in rows that are computed directly: the larger of
  * both bounds where there may be such, and of Winograd's no more than it comes to at the limit. */
-static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, size_t side, const float *packed,
-                                           double x) {
-    double limit = (double)*packed, c = (double)s->channels, tiled = 0, summed = 0;
-    if (limit > 0) {
-        double positions = (double)(side * side), growth = side == 3 ? 9 : 16;
-        tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit,
-                             (packed_error){growth, c + 8, positions * c});
-    }
+static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, packed_error of,
+                                           const float *packed, double x) {
+    double limit = (double)*packed, tiled = 0, summed = 0;
+    if (limit > 0) tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit, of);
     if (!(x < limit)) summed = packed_direct_bound(s, b, packed + packed_limit, x);
     return tiled > summed ? tiled : summed;
 }

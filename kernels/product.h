@@ -37,11 +37,20 @@ typedef struct product {
     size_t row_position, lane_position, sum_position; /* floats from one position to the next */
     size_t sum_row;                                   /* floats from one row's sums to the next's */
     bool copied;                                      /* each number of rows is there tune_copies times, side by side */
+    bool far;                                         /* what lanes have comes from memory */
 } product;
 
 /* The number of a row in all lanes. */
 VEC_INLINE vec product_splat(bool copied, const float *numbers, size_t row) {
     return copied ? vec_load_aligned(numbers + row * vec_lanes) : vec_splat_of_4(numbers + row / 4 * 4, row % 4);
+}
+
+/* Calls to the cache what lanes will have tune_ahead bytes later, line by line: CPUs do not look beyond the page that
+ * is read. */
+VEC_INLINE void product_prefetch(size_t vecs, const float *lanes) {
+    VEC_UNROLL
+    for (size_t at = 0; at < vecs * vec_lanes; at += CONVPOOL_ALIGNMENT / sizeof(float))
+        VEC_PREFETCH(lanes + at, tune_ahead);
 }
 
 /* Adds one term to the sums of `rows` by `vecs`, constants after inlining. */
@@ -94,6 +103,11 @@ VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, product p) 
     for (; rows <= 2 && p.depth >= 2; p.depth -= 2, p.rows += 2 * p.row_pitch, p.lanes += 2 * p.lane_pitch) {
         product_step(rows, vecs, copied, p.rows, p.lanes, sum);
         product_step(rows, vecs, copied, p.rows + p.row_pitch, p.lanes + p.lane_pitch, sum);
+    }
+    bool calls = tune_ahead > 0 && vecs == tune_vecs && p.far;
+    for (; calls && p.depth > 0; p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch) {
+        product_prefetch(vecs, p.lanes);
+        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
     }
     for (; p.depth > 0; p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch)
         product_step(rows, vecs, copied, p.rows, p.lanes, sum);

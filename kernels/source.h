@@ -32,21 +32,22 @@ static inline source_strides source_steps(const convpool_shape *s) {
 }
 
 /* Rows from one row of windows to the next, in a band. */
-static inline size_t source_step(const convpool_shape *s) {
-    return source_in_place(s) ? s->stride_height : packed_min(s->stride_height, s->filter_height);
+static inline size_t source_step(const convpool_shape *s, bool in_place) {
+    return in_place ? s->stride_height : packed_min(s->stride_height, s->filter_height);
 }
 
-/* How many rows of windows a band has: a multiple of `least`, at least one of these, or all. */
-static inline size_t source_window_rows(const convpool_shape *s, size_t least) {
-    if (source_in_place(s)) return s->conv_height;
-    size_t fit = source_band / sizeof(float) / (s->padded_width * s->channels), step = source_step(s);
+/* How many rows of windows a band has: a multiple of `least`, at least one of these, or all. As with the two functions
+ * below, the image may be read where it is only if source_in_place() says so; it need not. */
+static inline size_t source_window_rows(const convpool_shape *s, bool in_place, size_t least) {
+    if (in_place) return s->conv_height;
+    size_t fit = source_band / sizeof(float) / (s->padded_width * s->channels), step = source_step(s, false);
     size_t rows = fit < s->filter_height ? 0 : (fit - s->filter_height) / step + 1;
     return packed_min(rows < least ? least : rows / least * least, s->conv_height);
 }
 
-static inline size_t source_floats(const convpool_shape *s, size_t least) {
-    if (source_in_place(s)) return 0;
-    size_t rows = (source_window_rows(s, least) - 1) * source_step(s) + s->filter_height;
+static inline size_t source_floats(const convpool_shape *s, bool in_place, size_t least) {
+    if (in_place) return 0;
+    size_t rows = (source_window_rows(s, false, least) - 1) * source_step(s, false) + s->filter_height;
     return packed_round_up(rows * s->padded_width * s->channels + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
@@ -84,9 +85,10 @@ static void source_copy_row(const convpool_shape *s, const float *input, size_t 
 }
 
 /* Some rows of windows, where the first one's first number is. */
-static const float *source_rows(const convpool_shape *s, const float *input, size_t first, size_t count, float *band) {
-    if (source_in_place(s)) return input + first * s->stride_height * source_steps(s).row;
-    size_t step = source_step(s), rows = (count - 1) * step + s->filter_height;
+static const float *source_rows(const convpool_shape *s, bool in_place, const float *input, size_t first, size_t count,
+                                float *band) {
+    if (in_place) return input + first * s->stride_height * source_steps(s).row;
+    size_t step = source_step(s, false), rows = (count - 1) * step + s->filter_height;
     for (size_t row = 0; row < rows; row++) {
         size_t window = packed_min(row / step, count - 1);
         source_copy_row(s, input, (first + window) * s->stride_height + row - window * step,

@@ -58,7 +58,7 @@ static void demand(bool holds) {
 static bool computes(const char *algorithm, const convpool_layer_spec *s) {
     if (strncmp(algorithm, "winograd", 8) != 0) return true;
     extents e = extents_of(s);
-    size_t filter = (size_t)(algorithm[9] - '0');
+    size_t filter = e.filter_height == 5 && algorithm[9] == '3' ? 5 : (size_t)(algorithm[9] - '0');
     bool first = s->activation == CONVPOOL_ACTIVATION_RELU || s->activation == CONVPOOL_ACTIVATION_NONE ||
                  s->activation == CONVPOOL_ACTIVATION_RELU6 || s->activation == CONVPOOL_ACTIVATION_TANH ||
                  (s->activation == CONVPOOL_ACTIVATION_LEAKY_RELU && s->activation_parameter > 0) ||

@@ -121,7 +121,7 @@ void check_choice_algorithm_by_shape(void) {
         {128, 29, 29, 256, true, "winograd32", "winograd32", 2},
         {512, 9, 9, 512, true, "winograd22", "winograd22", 2},
         {16, 5, 2001, 32, true, "winograd22", "winograd22", 2},
-        {16, 33, 33, 32, true, "winograd22", "winograd32", 2},
+        {16, 33, 33, 32, true, "winograd32", "winograd22", 2},
         {16, 49, 49, 32, true, "winograd32", "winograd32", 2},
         {16, 2001, 5, 32, true, "winograd22", "winograd22", 2},
         {64, 33, 33, 1, true, "direct", "direct", 2},
@@ -135,6 +135,7 @@ void check_choice_algorithm_by_shape(void) {
         {64, 6, 6, 128, true, "winograd23", "winograd23", 3},
         {1, 28, 28, 32, true, "direct", "direct", 3},
         {1, 28, 28, 32, true, "direct", "direct", 5},
+        {32, 14, 14, 64, true, "winograd23", "winograd23", 5},
         {64, 7, 7, 128, false, "direct", "direct", 7},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -70,10 +70,17 @@ static void for_each_filter(size_t times, trial *body) {
 
 /* The same of the filters and strides that Winograd's algorithms know. */
 static void for_each_square(size_t times, trial *body) {
+    static const size_t filters[] = {2, 3, 5};
     uint64_t state = test_seed();
-    for (size_t n = 0; n < 2 * times; n++) {
+    for (size_t n = 0; n < 3 * times; n++) {
         if (!in_sample(&state, 1)) continue;
-        convpool_layer_spec s = some_layer(&state, 2 + n % 2, 2 + n % 2, 1, 1);
+        size_t filter = filters[n % 3];
+        convpool_layer_spec s = some_layer(&state, filter, filter, 1, 1);
+        if (random_below(&state, 4) == 0) {
+            s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 0;
+            s.in_height = s.in_width = filter;
+            s.pool = random_below(&state, 2) ? CONVPOOL_POOL_NONE : CONVPOOL_POOL_MAX_2X2_CEIL;
+        }
         s.in_height += random_below(&state, 20);
         s.in_width += random_below(&state, 20);
         body(&s, &state);

@@ -285,8 +285,10 @@ enum { SIDE = 4 }; /* of the largest tile of inputs */
 /* The layer cut into tiles of tile x tile convolution outputs, of side x side inputs. */
 typedef struct tiling {
     size_t tile, filter, side, stride, conv_height, conv_width; /* the outputs that count */
-    size_t pixels;                                              /* across a unit: whole output pixels of whole tiles */
-    size_t rows, columns;                                       /* of tiles */
+    size_t wide,
+        parts;     /* the filter's side; a filter of five is two parts across and down, of three and of two weights */
+    size_t pixels; /* across a unit: whole output pixels of whole tiles */
+    size_t rows, columns; /* of tiles */
 } tiling;
 
 /* winograd<tile><filter> */
@@ -294,6 +296,8 @@ static tiling tiling_of(const convpool_layer_spec *spec, const char *algorithm) 
     extents e = extents_of(spec);
     tiling t = {.tile = (size_t)(algorithm[8] - '0'), .filter = (size_t)(algorithm[9] - '0'), .stride = e.pool};
     t.side = t.tile + t.filter - 1;
+    t.wide = e.filter_height;
+    t.parts = (t.wide + t.filter - 1) / t.filter;
     t.conv_height = e.conv_height;
     t.conv_width = e.conv_width;
     t.pixels = t.stride == 2 && t.tile == 2 ? 1 : t.tile;
@@ -313,7 +317,7 @@ static size_t tile_column(const tiling *t, size_t column) {
 /* An input, if some output reads it. */
 static float counted(const convpool_layer_spec *spec, const tiling *t, const float *input, size_t c, size_t row,
                      size_t column) {
-    bool counts = row < t->conv_height + t->filter - 1 && column < t->conv_width + t->filter - 1;
+    bool counts = row < t->conv_height + t->wide - 1 && column < t->conv_width + t->wide - 1;
     return counts ? padded(spec, input, c, row, column) : 0;
 }
 
@@ -356,14 +360,15 @@ static double input_limit(const convpool_layer_spec *spec, const float *weights,
     return ldexp(1, 121 - (largest > 1 ? (int)ceil(log2(largest)) : 0));
 }
 
-/* The transformed weights of one filter, u[row][column]: across, then down, rounded once. */
+/* The transformed weights of one part of a filter, u[row][column]: across, then down, rounded once. */
 static void transform_filter(const convpool_layer_spec *spec, const tiling *t, const float *weights, size_t o, size_t c,
-                             float u[SIDE][SIDE]) {
+                             size_t part, float u[SIDE][SIDE]) {
     double across[3][SIDE] = {{0}}, down[SIDE] = {0};
-    for (size_t i = 0; i < t->filter; i++) {
+    size_t first_row = part / t->parts * t->filter, first_column = part % t->parts * t->filter;
+    for (size_t i = 0; i < t->filter && first_row + i < t->wide; i++) {
         double g[3] = {0};
-        for (size_t j = 0; j < t->filter; j++)
-            g[j] = weights[weight_at(spec, o, c, i, j)];
+        for (size_t j = 0; j < t->filter && first_column + j < t->wide; j++)
+            g[j] = weights[weight_at(spec, o, c, first_row + i, first_column + j)];
         filter_forward(t, g, across[i]);
     }
     for (size_t j = 0; j < t->side; j++) {
@@ -411,10 +416,10 @@ static void transform_products(const tiling *t, float m[SIDE][SIDE], float y[3][
 static void rows_beyond(const convpool_layer_spec *spec, const tiling *t, const float *input, double limit,
                         bool *direct) {
     for (size_t c = 0; c < spec->in_channels; c++)
-        for (size_t i = 0; i < t->conv_height + t->filter - 1; i++)
-            for (size_t j = 0; j < t->conv_width + t->filter - 1; j++)
+        for (size_t i = 0; i < t->conv_height + t->wide - 1; i++)
+            for (size_t j = 0; j < t->conv_width + t->wide - 1; j++)
                 if (!(fabs((double)counted(spec, t, input, c, i, j)) < limit))
-                    for (size_t u = 0; u < t->filter; u++)
+                    for (size_t u = 0; u < t->wide; u++)
                         if (i >= u && i - u < t->conv_height) direct[(i - u) / t->tile] = true;
 }
 
@@ -423,25 +428,29 @@ static void winograd_bits(const convpool_layer_spec *spec, const char *algorithm
     tiling t = tiling_of(spec, algorithm);
     double limit = input_limit(spec, weights, bias);
     size_t channels = spec->in_channels, out_channels = spec->out_channels, plane = t.conv_height * t.conv_width;
+    size_t parts = t.parts * t.parts, terms = parts * channels; /* [part][channel] */
     float *outputs = malloc(out_channels * plane * sizeof *outputs);
-    float(*u)[SIDE][SIDE] = malloc(out_channels * channels * sizeof *u),
-    (*v)[SIDE][SIDE] = malloc(channels * sizeof *v);
+    float(*u)[SIDE][SIDE] = malloc(out_channels * terms * sizeof *u), (*v)[SIDE][SIDE] = malloc(terms * sizeof *v);
     bool *direct = calloc(t.rows, sizeof *direct);
     if (outputs == NULL || u == NULL || v == NULL || direct == NULL) abort();
-    for (size_t n = 0; n < out_channels * channels; n++)
-        transform_filter(spec, &t, weights, n / channels, n % channels, u[n]);
+    for (size_t n = 0; n < out_channels * terms; n++)
+        transform_filter(spec, &t, weights, n / terms, n % channels, n / channels % parts, u[n]);
     rows_beyond(spec, &t, input, limit, direct);
     for (size_t i = 0; i < t.rows; i++)
-        for (size_t j = 0; j < t.columns; j++) {
+        for (size_t j = t.columns; j-- > 0;) { /* of two tiles that have an output the left one's counts */
             size_t row = i * t.tile, column = tile_column(&t, j);
-            for (size_t c = 0; c < channels && !direct[i]; c++)
-                transform_inputs(spec, &t, input, c, row, column, v[c]);
+            for (size_t n = 0; n < terms && !direct[i]; n++)
+                transform_inputs(spec, &t, input, n % channels, row + n / channels / t.parts * t.filter,
+                                 column + n / channels % t.parts * t.filter, v[n]);
             for (size_t o = 0; o < out_channels; o++) {
                 float m[SIDE][SIDE] = {{0}}, of_tile[3][3];
-                for (size_t c = 0; c < channels && !direct[i]; c++)
+                for (size_t k = 0; k < terms && !direct[i]; k++)
                     for (size_t n = 0; n < t.side * t.side; n++) {
-                        size_t at = n / t.side, across = n % t.side;
-                        float x = v[c][at][across], w = u[o * channels + c][at][across], *sum = &m[at][across];
+                        size_t at = n / t.side, across = n % t.side, part = k / channels;
+                        if (at == t.filter && part / t.parts > 0)
+                            continue; /* parts of two weights have three positions */
+                        if (across == t.filter && part % t.parts > 0) continue;
+                        float x = v[k][at][across], w = u[o * terms + k][at][across], *sum = &m[at][across];
                         float product = x * w;
                         *sum = fused ? fused_multiply_add(x, w, *sum) : *sum + product;
                     }
@@ -469,7 +478,7 @@ static void winograd_bound(const convpool_layer_spec *spec, const char *algorith
                            const float *weights, const float *bias, double *bound) {
     tiling t = tiling_of(spec, algorithm);
     extents e = extents_of(spec);
-    double roundings = (double)spec->in_channels + 8, growth = t.side == 3 ? 9 : 16;
+    double roundings = (double)(t.parts * t.parts * spec->in_channels) + 8, growth = t.side == 3 ? 9 : 16;
     double k = growth * roundings / (1 - roundings * 0x1p-24);
     double *largest = malloc(spec->in_channels * sizeof *largest);
     if (largest == NULL) abort();
@@ -480,8 +489,8 @@ static void winograd_bound(const convpool_layer_spec *spec, const char *algorith
             double inputs = 0;
             for (size_t c = 0; c < spec->in_channels; c++) {
                 largest[c] = 0;
-                for (size_t n = 0; n < t.side * t.side; n++) {
-                    double x = fabs((double)counted(spec, &t, input, c, row + n / t.side, column + n % t.side));
+                for (size_t n = 0, side = t.tile + t.wide - 1; n < side * side; n++) {
+                    double x = fabs((double)counted(spec, &t, input, c, row + n / side, column + n % side));
                     largest[c] = fmax(largest[c], x);
                     inputs += x;
                 }

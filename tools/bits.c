@@ -81,9 +81,9 @@ bool kernel_bits(const char *kernel, uint64_t *hash) {
                                             .activation =
                                                 mode & 2 ? CONVPOOL_ACTIVATION_NONE : CONVPOOL_ACTIVATION_RELU,
                                             .kernel = kernel};
-                if (convpool_layer_memory_size(&spec) == 0) { /* of another filter, then */
-                    spec.filter_height = spec.filter_width = 3;
-                    spec.pad_top = spec.pad_left = spec.pad_bottom = spec.pad_right = 1;
+                if (convpool_layer_memory_size(&spec) == 0) { /* of other filters, then */
+                    spec.filter_height = spec.filter_width = i % 2 ? 5 : 3;
+                    spec.pad_top = spec.pad_left = spec.pad_bottom = spec.pad_right = spec.filter_height / 2;
                 }
                 done = done && hash_layer(&spec, kind, &state, hash);
             }

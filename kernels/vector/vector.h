@@ -13,6 +13,7 @@
  *     tune_vecs                 vectors of output channels that are computed together
  *     tune_tile_vecs            vectors of tiles, where lanes are these,
  *     tune_rows                 and output channels, at most
+ *     tune_ahead                how many bytes ahead weights are called to the cache, where they are many; 0: never
  *     tune_hold                 whether vectors of lanes stay in registers for all rows of a group
  *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
  *                               shuffle that keeps multiplications waiting; else 1
@@ -84,14 +85,15 @@ typedef struct tune_pixels {
 #define VEC_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* What compilers are told for the sake of speed alone, on the architectures that have kernels of their own. Elsewhere
- * the kernels are plain C.
- *   VEC_KEEP(a)          computes a vector here and now. Else GCC, where multiply-add is two instructions, gathers the
- *                        additions of one sum and spills the others; and a loop that repeats one product would compute
- *                        it once.
+/* What compilers are told for the sake of speed, and of exceptions, on the architectures that have kernels of their
+ * own. Elsewhere the kernels are plain C. VEC_KEEP(a)          computes a vector here and now. Else GCC, where
+ * multiply-add is two instructions, gathers the additions of one sum and spills the others; a loop that repeats one
+ * product would compute it once; and clang would compute what it likes in lanes that are not taken in the end.
  *   VEC_LOAD_ONCE(a)     loads a vector once: where instructions can take an operand from memory, GCC has each of those
  *                        that use it load it again.
- *   VEC_FORGET(pointer)  forgets what is known of a pointer, and so loads again what it points to. */
+ *   VEC_FORGET(pointer)  forgets what is known of a pointer, and so loads again what it points to.
+ *   VEC_PREFETCH(pointer, bytes)
+ *                        calls the line that lies so many bytes behind it, if there is one, to the cache. */
 #if defined(__SSE__) || defined(__aarch64__)
 #define VEC_TELLS 1
 #define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
@@ -109,6 +111,8 @@ typedef struct tune_pixels {
 #define VEC_KEEP(a) ((void)(a))
 #define VEC_LOAD_ONCE(a) ((void)(a))
 #endif
+
+#define VEC_PREFETCH(pointer, bytes) __builtin_prefetch((const char *)(pointer) + (bytes))
 
 #ifndef CONVPOOL_VECTOR
 #define CONVPOOL_VECTOR "scalar.h"

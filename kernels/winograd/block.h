@@ -31,7 +31,7 @@ static void winograd_write(const winograd_call *a, const winograd_block *b, size
             size_t row = run->row + i;
             if (row < a->job->first_row || row >= a->end_row) continue;
             finish_pixels p = finish_to(s, a->job->output, row * s->out_width + run->column, run->count, o, lanes);
-            float *from = a->pixels + i * row_floats + pixels * run->unit * product_lanes;
+            float *from = a->pixels + i * row_floats + run->first * product_lanes;
             if (!finish_is_plain(s))
                 finish_activate(s, direct_blocks(s), a->bias, o,
                                 (activate_rows){from, run->count, product_lanes, .channels = lanes});
@@ -49,18 +49,21 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
         at[slot] = slot * a->plan.v_row;
     size_t last = packed_min(tune_vecs, a->plan.vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
     product_at_groups groups[2] = {product_at_cut(b->slots, tune_vecs), product_at_cut(b->slots, last)};
-    for (size_t position = 0; position < a->plan.positions; position++)
+    for (size_t position = 0; position < a->plan.positions; position++) {
+        size_t before = winograd_terms_before(&a->plan, position) * channels,
+               depth = winograd_terms_before(&a->plan, position + 1) * channels - before;
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, vecs = i + 1 < chunk ? tune_vecs : last;
-            const float *lanes = a->weights + a->plan.positions * channels * vector * vec_lanes;
+            const float *lanes = a->weights + a->plan.terms * channels * vector * vec_lanes;
             product_at_run(&(product_at){.rows = a->v + position * a->plan.v_position,
-                                         .lanes = lanes + position * channels * vecs * vec_lanes,
+                                         .lanes = lanes + before * vecs * vec_lanes,
                                          .terms = a->terms,
                                          .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
                                          .sum_row = a->plan.m_row,
-                                         .depth = channels},
+                                         .depth = depth},
                            at, &groups[i + 1 == chunk]);
         }
+    }
 }
 
 /* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
@@ -87,6 +90,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
                 .lane_position = lane_position,
                 .sum_position = product_lanes,
                 .sum_row = a->plan.m_row,
+                .far = a->plan.far,
             };
             product_run(p, b->slots, vecs);
         }
@@ -127,8 +131,8 @@ static size_t winograd_in_place(const winograd_call *a, const winograd_block *b)
     if (pixels == 2) return 0;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
         bool wanted = run->row >= a->job->first_row && run->row + pixels <= a->end_row;
-        if (!wanted || run->unit % quad != 0 || run->count % (pixels * quad) != 0)
-            return packed_min(whole, run->unit / vec_lanes * vec_lanes);
+        if (!wanted || run->first % (pixels * quad) != 0 || run->count % (pixels * quad) != 0)
+            return packed_min(whole, run->first / pixels / vec_lanes * vec_lanes);
     }
     return whole;
 }
@@ -145,15 +149,15 @@ static void winograd_copy(float *to, const float *from, size_t count) {
     }
 }
 
-/* Copies pixels, of units from `done` on, from [channel][row of a unit][pixel] to their places. */
+/* Copies pixels, from number `done` on, from [channel][row of a unit][pixel] to their places. */
 static void winograd_place(const winograd_call *a, const winograd_block *b, size_t done, size_t o, size_t channels) {
     const convpool_shape *s = a->job->shape;
     size_t pixels = a->plan.pixels, from_row = pixels * a->plan.units, plane = s->out_height * s->out_width;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
-        size_t skip = run->unit < done ? packed_min(pixels * (done - run->unit), run->count) : 0;
+        size_t skip = run->first < done ? packed_min(done - run->first, run->count) : 0;
         for (size_t row = run->row; row < run->row + pixels && skip < run->count; row++) {
             if (row < a->job->first_row || row >= a->end_row) continue;
-            const float *from = a->pixels + (row - run->row) * from_row + pixels * run->unit + skip;
+            const float *from = a->pixels + (row - run->row) * from_row + run->first + skip;
             float *to = a->job->output + o * plane + row * s->out_width + run->column + skip;
             for (size_t k = channels; k > 0; k--, from += pixels * from_row, to += plane)
                 winograd_copy(to, from, run->count - skip);
@@ -222,7 +226,7 @@ static void winograd_run_pixels(const winograd_call *a, const winograd_block *b)
                 outputs(&output);
             }
         }
-        if (in_place < b->units) winograd_place(a, b, in_place, o, rows);
+        if (in_place < b->units) winograd_place(a, b, in_place * p->pixels, o, rows);
     }
 }
 

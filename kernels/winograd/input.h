@@ -8,25 +8,26 @@
 
 #include <string.h>
 
-/* Pixels of a block that lie side by side in each row of its units, from one of its units on. */
+/* Pixels of a block that lie side by side in each row of its units. */
 typedef struct winograd_run {
-    size_t unit, count; /* from where; how many pixels */
-    size_t row, column; /* where its first pixel goes */
+    size_t first, count; /* the first one, those of the block's units being counted on; how many */
+    size_t row, column;  /* where the first one goes */
 } winograd_run;
 
 /* Some units, and their tiles' slots. */
 typedef struct winograd_block {
-    size_t units, slots, tiles;         /* of each unit: all, or where all lack the lower ones, the upper ones */
-    size_t origin;                      /* the row of the image that its inputs are counted from */
-    size_t from[winograd_slots];        /* the tile's first input in its channel */
-    unsigned char rows[winograd_slots]; /* how many of its inputs count, down */
-    unsigned char
-        columns[winograd_slots];      /* and across; winograd_whole where four can be loaded of each of these rows */
-    bool at_end[winograd_slots];      /* but not in the last channel, if there are only three that count */
-    bool forbidden;                   /* some tile has none that counts */
-    size_t first[winograd_slots];     /* by unit: the slot of its first tile, */
-    size_t unit_rows[winograd_slots]; /* the rows of pixels that it has in the image, */
-    size_t to[winograd_slots];        /* and where its pixels begin in a plane of the output */
+    size_t units, slots, tiles;            /* of each unit: all, or where all lack the lower ones, the upper ones */
+    size_t origin;                         /* the row of the image that its inputs are counted from */
+    size_t from[winograd_slots];           /* the tile's first input in its channel */
+    unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
+    unsigned char columns[winograd_slots]; /* and across; or, lanes not being input channels, winograd_whole where four
+                                            * can be loaded of each of these rows */
+    bool at_end[winograd_slots];           /* but not in the last channel, if there are only three that count */
+    bool forbidden;                        /* some tile has none that counts */
+    size_t first[winograd_slots];          /* by unit: the slot of its first tile, */
+    size_t across[winograd_slots];         /* how many tiles it has side by side, where lanes are output channels, */
+    size_t unit_rows[winograd_slots];      /* the rows of pixels that it has in the image, */
+    size_t to[winograd_slots];             /* and where its pixels begin in a plane of the output */
     winograd_run runs[winograd_slots];
     size_t run_count;
 } winograd_block;
@@ -57,37 +58,45 @@ static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
         }
 }
 
-/* Adds the pixels of the last unit: to the run before, if they continue it. */
-static void winograd_add_pixels(winograd_block *b, size_t row, size_t column, size_t count) {
-    winograd_run *last = b->runs + b->run_count; /* one behind it */
-    if (b->run_count > 0 && last[-1].row == row && last[-1].column + last[-1].count == column) {
-        last[-1].count += count;
-    } else {
-        *last = (winograd_run){b->units - 1, count, row, column};
-        b->run_count++;
-    }
+/* Adds pixels: to the run before, if they continue it. */
+static void winograd_add_pixels(winograd_block *b, winograd_run pixels) {
+    winograd_run *last = b->runs + b->run_count - 1;
+    if (b->run_count > 0 && last->row == pixels.row && last->first + last->count == pixels.first)
+        last->count += pixels.count;
+    else
+        b->runs[b->run_count++] = pixels;
 }
 
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
                               size_t unit_column, unsigned large) {
-    size_t stride = s->pool ? 2 : 1, row = unit_row * p->pixels, column = unit_column * p->pixels;
-    if (s->out_width >= p->pixels) column = packed_min(column, s->out_width - p->pixels); /* moved left */
+    size_t stride = s->pool ? 2 : 1, row = unit_row * p->pixels, column = unit_column * p->pixels, known = 0;
+    if (unit_column > 0 && column + p->pixels > s->out_width) known = column + p->pixels - s->out_width;
+    column -= known;                                              /* pixels of the unit before */
     size_t unit = b->units++, step = p->by_pixel ? vec_lanes : 1; /* from one of its slots to the next */
     size_t slot = p->by_pixel ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
     b->first[unit] = slot;
     b->unit_rows[unit] = packed_min(p->pixels, s->out_height - row);
     b->to[unit] = row * s->out_width + column;
-    winograd_add_pixels(b, row, column, packed_min(p->pixels, s->out_width - column));
+    size_t count = packed_min(p->pixels, s->out_width - column) - known;
+    winograd_add_pixels(b, (winograd_run){unit * p->pixels + known, count, row, column + known});
     size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
-    size_t height = s->padded_height, width = s->padded_width, slots = b->slots, more = p->side - p->tile;
+    size_t first = 0, end = across; /* columns of tiles: of output channels, those some output of which is new */
+    if (!p->by_pixel) {
+        first = stride * known / tile;
+        end = packed_min(across, (conv_width - stride * column + tile - 1) / tile);
+    }
+    b->across[unit] = end - first;
+    size_t height = s->padded_height, width = s->padded_width, slots = b->slots, more = s->filter_height - 1;
     for (size_t i = 0, y = stride * row; i < across && y < conv_height; i++, y += tile) {
         size_t rows = packed_min(tile, conv_height - y) + more;
         bool forbidden = large >> i & 1, above_end = y + rows < height;
         b->forbidden |= forbidden;
-        for (size_t j = 0, x = stride * column; j < across; j++, x += tile, slot += step, slots++) {
+        for (size_t j = first; j < end; j++, slot += step, slots++) {
+            size_t x = stride * column + j * tile;
             size_t left = x < conv_width ? conv_width - x : 0;
-            size_t columns = left >= tile ? winograd_whole : left == 0 ? 0 : left + more;
+            size_t columns = left == 0 ? 0 : packed_min(left, tile) + more;
+            if (left >= tile && !p->from_pixels) columns = winograd_whole;
             b->from[slot] = left == 0 ? 0 : (y - b->origin) * width + x;
             b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
             b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
@@ -220,76 +229,97 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
         }
 }
 
-/* A tile of an image whose channels lie side by side. */
+/* A tile of an image whose channels lie side by side, under one part of the filter. */
 typedef struct winograd_pixels {
     const float *from;           /* its first input */
     size_t rows, columns;        /* that count, the others being 0 */
     size_t channels, row_stride; /* floats from one row to the next */
     float *to;                   /* its transformed inputs, at the first position, */
     size_t position;             /* and floats to the next */
+    size_t term, last_term;      /* where they lie there, and in the last column of positions */
 } winograd_pixels;
 
-/* Its transformed inputs, with lanes that are input channels. It may have `all` its inputs. */
-VEC_INLINE void winograd_transform_pixel(size_t side, bool all, const winograd_pixels *p) {
+/* Its transformed inputs, with lanes that are input channels: of the first `tall` rows and `wide` columns of positions.
+ * It may have `all` its inputs. */
+VEC_INLINE void winograd_transform_pixel(size_t side, size_t tall, size_t wide, bool all, const winograd_pixels *p) {
     for (size_t c = 0; c < p->channels; c += vec_lanes) {
         size_t part = packed_min(p->channels - c, vec_lanes);
         vec d[4][4], column[4], row[4];
         VEC_UNROLL
-        for (size_t j = 0; j < side; j++) {
+        for (size_t j = 0; j < wide; j++) {
             VEC_UNROLL
             for (size_t i = 0; i < side; i++) {
                 const float *x = p->from + i * p->row_stride + j * p->channels + c;
-                column[i] = !all && (i >= p->rows || j >= p->columns) ? vec_zero()
-                            : part < vec_lanes                        ? vec_load_part(x, part)
-                                                                      : vec_load(x);
+                column[i] = i >= tall || (!all && (i >= p->rows || j >= p->columns)) ? vec_zero()
+                            : part < vec_lanes                                       ? vec_load_part(x, part)
+                                                                                     : vec_load(x);
             }
             winograd_forward(side, column, row);
             VEC_UNROLL
-            for (size_t i = 0; i < side; i++)
+            for (size_t i = 0; i < tall; i++)
                 d[i][j] = row[i];
         }
         float *at = p->to + c;
         VEC_UNROLL
-        for (size_t i = 0; i < side; i++, at += side * p->position) {
+        for (size_t i = 0; i < tall; i++, at += side * p->position) {
+            if (wide < side) d[i][3] = vec_zero();
             winograd_forward(side, d[i], row);
             VEC_UNROLL
-            for (size_t j = 0; j < side; j++)
-                vec_store(at + j * p->position, row[j]);
+            for (size_t j = 0; j < wide; j++)
+                vec_store(at + j * p->position + (j < 3 ? p->term : p->last_term), row[j]);
             VEC_FORGET(at);
         }
     }
 }
 
-/* The same of a block of tiles, to v[position][slot][channel]. */
-VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, size_t side,
-                                          const winograd_block *b, const float *rows, float *v) {
-    winograd_pixels of = {
-        .channels = s->channels, .row_stride = s->padded_width * s->channels, .to = v, .position = p->v_position};
+/* The same of a block of tiles, under a part of the filter, to v[position][slot][part][channel]. */
+VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, size_t side, size_t down,
+                                          size_t across, const winograd_block *b, const float *rows, float *v) {
+    size_t skip = p->of.filter, tall = down > 0 ? 3 : side, wide = across > 0 ? 3 : side; /* positions of the part */
+    winograd_pixels of = {.channels = s->channels,
+                          .row_stride = s->padded_width * s->channels,
+                          .to = v,
+                          .position = p->v_position,
+                          .term = (down * p->parts + across) * s->channels,
+                          .last_term = down * s->channels};
     for (size_t slot = 0; slot < b->slots; slot++, of.to += p->v_row) {
-        of.from = rows + b->from[slot] * s->channels;
-        of.rows = b->rows[slot];
-        of.columns = b->columns[slot];
-        if (of.rows == side && of.columns == winograd_whole)
-            winograd_transform_pixel(side, true, &of);
+        of.from = rows + b->from[slot] * s->channels + down * skip * of.row_stride + across * skip * s->channels;
+        of.rows = b->rows[slot] - packed_min(b->rows[slot], down * skip);
+        of.columns = b->columns[slot] - packed_min(b->columns[slot], across * skip);
+        if (of.rows >= tall && of.columns >= wide)
+            winograd_transform_pixel(side, tall, wide, true, &of);
         else
-            winograd_transform_pixel(side, false, &of);
+            winograd_transform_pixel(side, tall, wide, false, &of);
     }
 }
 
 /* As functions of their own, for the sake of their registers. */
 typedef void winograd_transform_function(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
                                          const float *input, float *v);
-#define WINOGRAD_TRANSFORM(what, side) \
-    static __attribute__((noinline)) void winograd_transform_##what##_##side( \
+#define WINOGRAD_TRANSFORM(name, what, ...) \
+    static __attribute__((noinline)) void winograd_transform_##name( \
         const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
-        winograd_transform_##what(s, p, side, b, input, v); \
+        winograd_transform_##what(s, p, __VA_ARGS__, b, input, v); \
     }
-WINOGRAD_TRANSFORM(block, 3)
-WINOGRAD_TRANSFORM(block, 4)
-WINOGRAD_TRANSFORM(pixels, 3)
-WINOGRAD_TRANSFORM(pixels, 4)
-static winograd_transform_function *const winograd_transforms[2][2] = {
-    {winograd_transform_block_3, winograd_transform_block_4},
-    {winograd_transform_pixels_3, winograd_transform_pixels_4}};
+WINOGRAD_TRANSFORM(block_3, block, 3)
+WINOGRAD_TRANSFORM(block_4, block, 4)
+WINOGRAD_TRANSFORM(pixels_3, pixels, 3, 0, 0)
+WINOGRAD_TRANSFORM(pixels_4, pixels, 4, 0, 0)
+WINOGRAD_TRANSFORM(pixels_4_right, pixels, 4, 0, 1)
+WINOGRAD_TRANSFORM(pixels_4_below, pixels, 4, 1, 0)
+WINOGRAD_TRANSFORM(pixels_4_both, pixels, 4, 1, 1)
+
+/* A block's transformed inputs. */
+static void winograd_transform_inputs(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
+                                      const float *input, float *v) {
+    static winograd_transform_function *const functions[2][2] = {
+        {winograd_transform_block_3, winograd_transform_block_4},
+        {winograd_transform_pixels_3, winograd_transform_pixels_4}};
+    functions[p->from_pixels][p->side == 4](s, p, b, input, v);
+    if (p->parts == 1) return;
+    winograd_transform_pixels_4_right(s, p, b, input, v);
+    winograd_transform_pixels_4_below(s, p, b, input, v);
+    winograd_transform_pixels_4_both(s, p, b, input, v);
+}
 
 #endif

@@ -121,9 +121,10 @@ VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const wi
     for (size_t n = 0; n < a->channels; n += vec_lanes) {
         u.bias = vec_load(a->bias + n);
         for (size_t unit = a->first; unit < a->end; unit++) {
+            size_t first = a->block->first[unit], across = a->block->across[unit]; /* a single tile counts as both */
             VEC_UNROLL
             for (size_t k = 0; k < 4; k++)
-                u.m[k] = a->m + (a->block->first[unit] + k) * a->m_row + n;
+                u.m[k] = a->m + (first + k / 2 * across + k % 2 * (across - 1)) * a->m_row + n;
             u.upper = a->block->unit_rows[unit] == 1;
             u.to = a->to + pixels * unit * product_lanes + n;
             winograd_output_unit(false, of, pool, &u);

@@ -10,8 +10,9 @@
 #include "scheme.h"
 
 enum {
-    winograd_slots = 64, /* tiles of a block, at most */
-    winograd_pad = 16,   /* floats behind a position or a row, so that they do not all meet in one set of a cache */
+    winograd_slots = 64,       /* tiles of a block, at most */
+    winograd_slots_parts = 16, /* where the filter has parts, lanes being output channels */
+    winograd_pad = 16, /* floats behind a position or a row, so that they do not all meet in one set of a cache */
     /* Lanes being output channels: */
     winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
     winograd_many = 192 * 1024, /* bytes of these */
@@ -60,6 +61,7 @@ _Static_assert((int)tune_slots <= (int)winograd_slots &&
 typedef struct winograd_plan {
     winograd_scheme of;
     size_t tile, side, positions;   /* convolution outputs across a tile; inputs across it; inputs of it */
+    size_t parts, terms;            /* of the filter, across and down; and how many all positions meet of them */
     size_t across, tiles;           /* tiles across a unit, and down; in all */
     size_t pixels;                  /* output pixels across a unit, and down */
     size_t conv_height, conv_width; /* the convolution's outputs that count */
@@ -69,7 +71,8 @@ typedef struct winograd_plan {
     size_t v_slots, v_block;        /* and between blocks of so many tiles */
     size_t v_row;                   /* and between tiles, where lanes were input channels */
     size_t m_row;                   /* floats of products between rows */
-    bool from_pixels;               /* the image is read as source.h has it, with lanes that are input channels */
+    bool from_pixels;               /* the image is read as source.h has it, with lanes that are input channels, */
+    bool in_place;                  /* where it is */
     size_t band;                    /* rows of units whose inputs it has at a time */
     bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
     bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
@@ -80,6 +83,7 @@ typedef struct winograd_plan {
     size_t m_vecs; /* and floats between those of one block of vectors and the next */
     size_t copies; /* of each weight, side by side */
     /* or output channels, */
+    bool far;     /* weights come from memory */
     size_t vecs;  /* vectors of output channels */
     size_t chunk; /* blocks of these whose products are kept at a time */
 } winograd_plan;
@@ -111,8 +115,8 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
             s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
         return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
     }
-    return packed_min(s->channels > tune_short ? tune_slots : tune_slots_short,
-                      packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
+    size_t most = p->parts > 1 ? winograd_slots_parts : s->channels > tune_short ? tune_slots : tune_slots_short;
+    return packed_min(most, packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
 }
 
 /* Output channels that are computed together where lanes are tiles: as a rule whole groups of rows. */
@@ -123,8 +127,25 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
     return packed_min(packed_round_up(packed_even(s->out_channels, most), group), most);
 }
 
-/* Whether the image is read as source.h has it: where its channels lie side by side, or zeros around it. */
-static bool winograd_from_pixels(const convpool_shape *s) { return s->input_hwc || convpool_is_padded(s); }
+/* Whether the image is read as source.h has it: where its channels lie side by side, or zeros around it, or where the
+ * filter has parts. */
+static bool winograd_from_pixels(const convpool_shape *s, const winograd_plan *p) {
+    return s->input_hwc || convpool_is_padded(s) || p->parts > 1;
+}
+
+/* How many parts of the filter a row or a column of positions meets: the last one no part but the first, for the second
+ * has a weight less. */
+VEC_INLINE size_t winograd_parts(const winograd_plan *p, size_t i) { return i < 3 ? p->parts : 1; }
+
+/* How many those before it meet; and how many the positions before one do, of all parts across and down. */
+VEC_INLINE size_t winograd_parts_before(const winograd_plan *p, size_t i) {
+    return packed_min(i, 3) * p->parts + (i > 3);
+}
+static size_t winograd_terms_before(const winograd_plan *p, size_t position) {
+    size_t row = position / p->side, column = position % p->side;
+    return winograd_parts_before(p, row) * winograd_parts_before(p, p->side) +
+           winograd_parts(p, row) * winograd_parts_before(p, column);
+}
 
 /* Rows of windows of a row of units. */
 static size_t winograd_unit_windows(const winograd_plan *p) { return p->across * p->tile; }
@@ -137,9 +158,12 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.pixels = s->pool && tile == 2 ? 1 : tile;
     p.conv_height = s->pool ? 2 * s->out_height : s->out_height;
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
-    p.from_pixels = winograd_from_pixels(s);
+    p.parts = s->filter_height > of.filter ? 2 : 1;
+    p.terms = winograd_terms_before(&p, p.positions);
+    p.from_pixels = winograd_from_pixels(s, &p);
+    p.in_place = s->input_hwc && !convpool_is_padded(s);
     size_t step = winograd_unit_windows(&p);
-    p.band = p.from_pixels ? (source_window_rows(s, step) + step - 1) / step : SIZE_MAX;
+    p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = !p.from_pixels && !s->output_hwc && finish_is_plain(s) && winograd_is_by_pixel(s, &p);
@@ -149,7 +173,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && s->pool && of.side == 3 && s->out_width >= vec_lanes;
     p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
-    p.v_row = packed_round_up(s->channels, vec_lanes) + winograd_pad;
+    p.v_row = packed_round_up(p.parts * p.parts * s->channels, vec_lanes) + winograd_pad;
     p.v_position = p.fused         ? p.slots
                    : p.from_pixels ? p.slots * p.v_row + winograd_pad
                                    : s->channels * p.v_slots + winograd_pad;
@@ -160,6 +184,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.rows = winograd_rows(s, &p);
     p.set = packed_min(p.set, p.slots / vec_lanes);
     p.m_vecs = p.rows * p.m_row;
+    p.far = p.terms * s->channels * s->out_channels > CONVPOOL_NEAR_WEIGHTS;
     p.vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
     size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_row);
     bool many = p.v_block * sizeof(float) > winograd_many;
@@ -180,9 +205,9 @@ static size_t winograd_group(const winograd_plan *p, size_t rows) {
 /* ---- Packed ---- */
 
 /* The limit, then what `direct` packs, then the transformed weights, per block of output channels: those that are
- * computed together. Where lanes run over channels it is [position][c][channel], and the last vector is filled up with
- * copies of the last channel. Where they run over tiles it is [position][group][c][channel of the group], or fused
- * [column of positions][c][row of positions][channel], and each weight is there p.copies times. */
+ * computed together. Where lanes run over channels it is [position][part of the filter][c][channel], and the last
+ * vector is filled up with copies of the last channel. Where they run over tiles it is [position][group][c][channel of
+ * the group], or fused [column of positions][c][row of positions][channel], and each weight is there p.copies times. */
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
@@ -195,20 +220,20 @@ static packed_blocks winograd_blocks(const winograd_plan *p) {
 static size_t winograd_packed_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
     size_t channels = packed_channels(s, winograd_blocks(&p)), behind = 4; /* may be loaded with the last of them */
-    size_t weights = p.positions * s->channels * channels * p.copies + behind;
+    size_t weights = p.terms * s->channels * channels * p.copies + behind;
     return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
-/* One block, of `count` output channels from `first` on. */
-static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
-                                size_t count, float *to) {
-    size_t size = p->by_pixel && !p->fused ? winograd_group(p, count) : count;
+/* One block, of `count` output channels from `first` on, lanes being tiles. */
+static void winograd_pack_rows(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
+                               size_t count, float *to) {
+    size_t size = p->fused ? count : winograd_group(p, count);
     for (size_t i = 0; i < count; i++) {
-        size_t o = packed_min(first + i, s->out_channels - 1), group = i / size * size;
+        size_t group = i / size * size;
         size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
         for (size_t c = 0; c < s->channels; c++, at += step) {
             float filter[16];
-            convpool_winograd_filter(s, p->side, weights, o, c, filter);
+            convpool_winograd_filter(s, p->side, weights, first + i, c, filter);
             for (size_t t = 0; t < p->positions; t++) {
                 size_t position = (p->fused ? t % 3 * 3 * s->channels + t / 3 : t * s->channels) * count;
                 for (size_t copy = 0; copy < p->copies; copy++)
@@ -216,6 +241,36 @@ static void winograd_pack_block(const convpool_shape *s, const winograd_plan *p,
             }
         }
     }
+}
+
+/* Row `down` and column `across` of the filter's parts, as a filter of its own; moves `weights` to where it lies. */
+static convpool_shape winograd_part(const convpool_shape *s, const winograd_plan *p, size_t down, size_t across,
+                                    const float **weights) {
+    convpool_shape part = *s;
+    size_t row = down * p->of.filter, column = across * p->of.filter;
+    part.filter_height = packed_min(p->of.filter, s->filter_height - row);
+    part.filter_width = packed_min(p->of.filter, s->filter_width - column);
+    if (s->flip)
+        row = s->filter_height - part.filter_height - row, column = s->filter_width - part.filter_width - column;
+    *weights += row * s->weight_u + column * s->weight_v;
+    return part;
+}
+
+/* One part of the filters of a block, lanes being output channels. */
+static void winograd_pack_part(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
+                               size_t count, size_t down, size_t across, float *to) {
+    convpool_shape part = winograd_part(s, p, down, across, &weights);
+    for (size_t i = 0; i < count; i++)
+        for (size_t c = 0; c < s->channels; c++) {
+            float filter[16];
+            convpool_winograd_filter(&part, p->side, weights, packed_min(first + i, s->out_channels - 1), c, filter);
+            for (size_t t = 0; t < p->positions; t++) {
+                size_t row = winograd_parts(p, t / p->side), column = winograd_parts(p, t % p->side);
+                if (down >= row || across >= column) continue;
+                size_t term = winograd_terms_before(p, t) + down * column + across;
+                to[(term * s->channels + c) * count + i] = filter[t];
+            }
+        }
 }
 
 static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias,
@@ -229,8 +284,10 @@ static void winograd_pack(const convpool_shape *s, winograd_scheme of, const flo
     packed_blocks blocks = winograd_blocks(&p);
     for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
-        winograd_pack_block(s, &p, weights, first, count, to);
-        to += p.positions * s->channels * count * p.copies;
+        if (p.by_pixel) winograd_pack_rows(s, &p, weights, first, count, to);
+        for (size_t part = 0; !p.by_pixel && part < p.parts * p.parts; part++)
+            winograd_pack_part(s, &p, weights, first, count, part / p.parts, part % p.parts, to);
+        to += p.terms * s->channels * count * p.copies;
     }
     for (size_t i = 0; i < 4; i++)
         to[i] = 0;
@@ -238,7 +295,10 @@ static void winograd_pack(const convpool_shape *s, winograd_scheme of, const flo
 
 static double winograd_error_bound(const convpool_shape *s, winograd_scheme of, const void *packed,
                                    double max_abs_input) {
-    return packed_winograd_bound(s, direct_blocks(s), of.side, packed, max_abs_input);
+    winograd_plan p = winograd_make_plan(s, of);
+    double terms = (double)(p.parts * p.parts * s->channels), growth = of.side == 3 ? 9 : 16;
+    packed_error tiled = {growth, terms + 8, (double)p.positions * terms};
+    return packed_winograd_bound(s, direct_blocks(s), tiled, packed, max_abs_input);
 }
 
 /* ---- Scratch ---- */
@@ -271,8 +331,9 @@ static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan 
 /* Behind it a band of the source, and the distances of a tile's channels. */
 static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
-    size_t source =
-        p.from_pixels ? source_floats(s, winograd_unit_windows(&p)) * sizeof(float) + s->channels * sizeof(size_t) : 0;
+    size_t source = p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) * sizeof(float) +
+                                        p.parts * p.parts * s->channels * sizeof(size_t)
+                                  : 0;
     return winograd_work_floats(s, &p) * sizeof(float) + source + CONVPOOL_ALIGNMENT - 1;
 }
 

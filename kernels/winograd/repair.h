@@ -63,15 +63,15 @@ static bool winograd_rows_are_below(const convpool_shape *s, const float *input,
  * that lies in their rows, dropped columns, too. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
-    size_t step = p->across * p->tile, last = packed_min(end_row * step, p->conv_height) + p->side - p->tile;
+    size_t step = p->across * p->tile, last = packed_min(end_row * step, p->conv_height) + s->filter_height - 1;
     return !winograd_rows_are_below(s, input, limit, first_row * step, last, s->padded_width);
 }
 
 /* Whether some output of row `row` of tiles does. */
 static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t row) {
-    size_t first = row * p->tile, more = p->side - p->tile, last = packed_min(first + p->tile, p->conv_height) + more;
-    return !winograd_rows_are_below(s, input, limit, first, last, p->conv_width + more);
+    size_t first = row * p->tile, last = packed_min(first + p->tile, p->conv_height) + s->filter_height - 1;
+    return !winograd_rows_are_below(s, input, limit, first, last, p->conv_width + s->filter_width - 1);
 }
 
 /* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
@@ -121,7 +121,7 @@ static void winograd_merge_row(const convpool_job *job, const float *packed, siz
     direct_call a = direct_begin(&row, packed, job->scratch);
     size_t most = direct_slots_of_block(&row) / 2 * 2;
     a.first_row = conv_row;
-    a.rows = source_rows(&row, job->input, conv_row, 1, packed_align(job->scratch));
+    a.rows = source_rows(&row, source_in_place(&row), job->input, conv_row, 1, packed_align(job->scratch));
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
         direct_block b;
         count = packed_min(most, 2 * s->out_width - column);

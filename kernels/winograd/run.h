@@ -23,7 +23,7 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
             if (++column == p->unit_columns) column = 0, row++;
         }
         winograd_end_block(p, &b);
-        winograd_transforms[p->from_pixels][p->side == 4](s, p, &b, p->from_pixels ? a->rows : a->job->input, a->v);
+        winograd_transform_inputs(s, p, &b, p->from_pixels ? a->rows : a->job->input, a->v);
     }
     winograd_run_block(a, &b);
 }
@@ -133,8 +133,8 @@ static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of)
     a.pixels = a.m + winograd_m_floats(&a.plan);
     if (!a.plan.from_pixels) return a;
     a.band = a.v + winograd_work_floats(s, &a.plan);
-    size_t *terms = (size_t *)(void *)(a.band + source_floats(s, winograd_unit_windows(&a.plan)));
-    for (size_t c = 0; c < s->channels; c++)
+    size_t *terms = (size_t *)(void *)(a.band + source_floats(s, a.plan.in_place, winograd_unit_windows(&a.plan)));
+    for (size_t c = 0; c < a.plan.parts * a.plan.parts * s->channels; c++)
         terms[c] = c;
     a.terms = terms;
     return a;
@@ -154,7 +154,8 @@ static void winograd_run_layer(const convpool_job *job, winograd_scheme of) {
         if (p->from_pixels) {
             size_t step = winograd_unit_windows(p), first = row * step;
             a.first_row = first;
-            a.rows = source_rows(s, job->input, first, packed_min(count * step, s->conv_height - first), a.band);
+            a.rows = source_rows(s, p->in_place, job->input, first, packed_min(count * step, s->conv_height - first),
+                                 a.band);
         }
         winograd_run_rows(&a, row, row + count);
     }

@@ -15,14 +15,17 @@
  *             u = g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2
  *             m = u v                              y = m0 + (m1 + m2), (m1 - m2) + m3
  *
- * (u is weights.c's.)
+ * (u is weights.c's.) A filter of five is one of three and one of two, which stands three inputs further on: with g2 =
+ * 0, the first three products of F(2, 3) are all that it has. In two dimensions such a filter has four parts, the upper
+ * left one of 3x3 weights; their products are summed up at each position, and transformed back once.
  *
  * Order of evaluation, the same on every ISA. Inputs: down the columns of a tile, then across, without fused
- * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over c ascending, one chain of
- * multiply-adds for each position. Outputs: down, then across; then the maximum, then bias, then the activation. Rows
- * of tiles lie on a grid from row 0 of the convolution's outputs on. So do their columns, but that the last tiles of a
- * row, together one whole output pixel or more, are moved left until they end with the image; where two tiles have the
- * same output, the right one's counts. Inputs that no output reads count as 0.
+ * multiply-add. Weights: across, then down, in double, rounded once. Products: from +0, over the filter's parts, row by
+ * row, then over c ascending, one chain of multiply-adds for each position. Outputs: down, then across; then the
+ * maximum, then bias, then the activation. Rows of tiles lie on a grid from row 0 of the convolution's outputs on. So
+ * do their columns, but that the last tiles of a row, together one whole output pixel or more, are moved left until
+ * they end with the image; where two tiles have the same output, the left one's counts. Inputs that no output reads
+ * count as 0.
  *
  * With S the largest sum of |w| for one output channel, T = 2^(121 - max(0, ceil(log2 S))). Everything is computed as
  * `direct` computes it where S >= 2^120 or is not a number, or a bias has |b| >= 2^126 or is none; and so is a row of
@@ -32,10 +35,10 @@
  * Error (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.1; Barabasz et al., Error Analysis
  * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018): with u = 2^-24,
  * |y - exact| <= k u (|b| + sum over c of max |x[c]| sum |w[c]|) + k 2^-149 (1 + sum |x|), the maximum and the sum of
- * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2), else 16. For no product
- * meets more than two roundings of its input, one of its weight, C in its chain, four on the way to an output and the
- * bias's; and the magnitudes that lead to an output sum to no more than 3 max |d| (|g0| + |g1|) in one dimension of
- * F(2, 2), and 4 of the others, with |g2| among the latter where there is one.
+ * |x| over the tile, k = G (C + 8) / (1 - (C + 8) u), G = 9 for F(2x2, 2x2), else 16; with a filter of four parts 4 C
+ * for C. For no product meets more than two roundings of its input, one of its weight, C in its chain, four on the way
+ * to an output and the bias's; and the magnitudes that lead to an output sum to no more than 3 max |d| (|g0| + |g1|) in
+ * one dimension of F(2, 2), and 4 of the others, with |g2| among the latter where there is one.
  */
 #ifndef CONVPOOL_WINOGRAD_SCHEME_H
 #define CONVPOOL_WINOGRAD_SCHEME_H

@@ -20,7 +20,8 @@ float convpool_winograd_limit(const convpool_shape *s, const float *weights, con
     return (float)limit;
 }
 
-/* One dimension: a filter of two or three at each position of the tile. */
+/* One dimension: a filter of two or three at each position of the tile. With a third weight of 0 the first three
+ * positions of F(2, 3) are those of F(3, 2). */
 static void transform(size_t filter, size_t side, const double *g, double *to) {
     double last = g[filter - 1];
     to[0] = g[0];
@@ -38,17 +39,17 @@ static void transform(size_t filter, size_t side, const double *g, double *to) {
 
 void convpool_winograd_filter(const convpool_shape *s, size_t side, const float *weights, size_t o, size_t c,
                               float *to) {
-    size_t filter = s->filter_height;
+    size_t height = s->filter_height, width = s->filter_width;
     double rows[3][4], column[4], g[3];
-    for (size_t u = 0; u < filter; u++) {
-        for (size_t v = 0; v < filter; v++)
+    for (size_t u = 0; u < height; u++) {
+        for (size_t v = 0; v < width; v++)
             g[v] = (double)weights[convpool_weight(s, o, c, u, v)];
-        transform(filter, side, g, rows[u]);
+        transform(width, side, g, rows[u]);
     }
     for (size_t j = 0; j < side; j++) {
-        for (size_t u = 0; u < filter; u++)
+        for (size_t u = 0; u < height; u++)
             g[u] = rows[u][j];
-        transform(filter, side, g, column);
+        transform(height, side, g, column);
         for (size_t i = 0; i < side; i++)
             to[i * side + j] = (float)column[i];
     }
