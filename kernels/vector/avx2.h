@@ -17,7 +17,7 @@ enum { vec_lanes = 8 };
 #define VEC_FUSED 1
 enum {
     tune_hold = 1,
-    tune_least_sums = 8,
+    tune_least_sums = 10,
     tune_sums = 12,
     tune_vecs = 2,
     tune_tile_vecs = 2,

@@ -186,21 +186,31 @@ static void winograd_copy_patches(size_t side, const winograd_block *b, size_t s
     }
 }
 
-/* For tiles some of whose rows do not count, as a function of its own: else GCC would make one of both, full of
- * branches. */
-#define WINOGRAD_TRANSFORM_PART(side) \
-    static __attribute__((noinline)) void winograd_transform_part_##side(winograd_tiles t, float *to, size_t stride) { \
-        winograd_transform(side, false, t, to, stride); \
+/* Tiles some of whose rows do not count or, where t.rows is 0, of which each has its own that do. As functions of their
+ * own, for the sake of the registers of what calls them. */
+VEC_INLINE void winograd_transform_rest(size_t side, const winograd_block *b, size_t slot, winograd_tiles t, float *to,
+                                        size_t stride) {
+    float patches[16 * vec_lanes];
+    size_t patch_offset[vec_lanes];
+    if (t.rows > 0) {
+        winograd_transform(side, false, t, to, stride);
+        return;
     }
-WINOGRAD_TRANSFORM_PART(3)
-WINOGRAD_TRANSFORM_PART(4)
+    for (size_t i = 0; i < vec_lanes; i++)
+        patch_offset[i] = 16 * i;
+    winograd_copy_patches(side, b, slot, t.from, t.row_stride, patches);
+    winograd_transform(side, true, (winograd_tiles){patches, patch_offset, 4, side}, to, stride);
+}
+#define WINOGRAD_TRANSFORM_REST(side) \
+    static __attribute__((noinline)) void winograd_transform_rest_##side(const winograd_block *b, size_t slot, \
+                                                                         winograd_tiles t, float *to, size_t stride) { \
+        winograd_transform_rest(side, b, slot, t, to, stride); \
+    }
+WINOGRAD_TRANSFORM_REST(3)
+WINOGRAD_TRANSFORM_REST(4)
 
 VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t side,
                                          const winograd_block *b, const float *input, float *v) {
-    float patches[16 * vec_lanes];
-    size_t patch_offset[vec_lanes];
-    for (size_t i = 0; i < vec_lanes; i++)
-        patch_offset[i] = 16 * i;
     size_t to[winograd_slots / vec_lanes];   /* where a vector of tiles goes */
     size_t rows[winograd_slots / vec_lanes]; /* of all of a vector's tiles; 0 where they differ, or miss a column */
     bool at_end[winograd_slots / vec_lanes]; /* for the last channel */
@@ -217,15 +227,12 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
     for (size_t c = s->channels; c > 0; c--, input += in_plane, v += p->v_channel)
         for (size_t slot = 0; slot < slots; slot += vec_lanes) {
             winograd_tiles t = {input, b->from + slot, width, rows[slot / vec_lanes]};
-            if (t.rows == 0 || (c == 1 && at_end[slot / vec_lanes])) {
-                winograd_copy_patches(side, b, slot, input, width, patches);
-                t = (winograd_tiles){patches, patch_offset, 4, side};
-            }
+            if (c == 1 && at_end[slot / vec_lanes]) t.rows = 0;
             if (t.rows == side)
                 winograd_transform(side, true, t, v + to[slot / vec_lanes], stride);
             else
-                (side == 3 ? winograd_transform_part_3 : winograd_transform_part_4)(t, v + to[slot / vec_lanes],
-                                                                                    stride);
+                (side == 3 ? winograd_transform_rest_3 : winograd_transform_rest_4)(b, slot, t,
+                                                                                    v + to[slot / vec_lanes], stride);
         }
 }
 
