@@ -19,7 +19,7 @@
 
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
-    if (!convpool_has_filter(s, 2) || convpool_is_padded(s) || !convpool_windows_are_whole(s)) return false;
+    if (!convpool_has_filter(s, 2) || !convpool_windows_are_whole(s)) return false;
     if (s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;
     size_t pixels = s->out_height * s->out_width;
     if (s->channels < 8) return true;

@@ -52,8 +52,8 @@ static inline double pixel_direct_error_bound(const convpool_shape *s, const voi
 }
 
 static size_t pixel_direct_scratch_size(const convpool_shape *s) {
-    return pixels_positions(s->pool) * s->channels * pixel_direct_tile_pixels(s) * sizeof(float) + CONVPOOL_ALIGNMENT -
-           1;
+    size_t planes = pixels_positions(s->pool) * s->channels * pixel_direct_tile_pixels(s);
+    return (planes + pixels_line_floats(s)) * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
 /* A tile of output pixels: its planes, and where its results go. */
@@ -163,12 +163,27 @@ static pixel_direct_block_function *const pixel_direct_blocks[pixel_direct_rows]
 #endif
 };
 
+/* Filling its planes, as functions of their own. */
+typedef void pixel_direct_gather(const convpool_shape *s, const float *input, pixels_planes planes);
+#define PIXEL_DIRECT_GATHER(name, pool, padded) \
+    static void pixel_direct_gather_##name(const convpool_shape *s, const float *input, pixels_planes planes) { \
+        pixels_gather(s, pool, padded, NULL, input, planes); \
+    }
+PIXEL_DIRECT_GATHER(filters, false, false)
+PIXEL_DIRECT_GATHER(padded_filters, false, true)
+PIXEL_DIRECT_GATHER(windows, true, false)
+PIXEL_DIRECT_GATHER(padded_windows, true, true)
+static pixel_direct_gather *const pixel_direct_gathers[2][2] = {
+    {pixel_direct_gather_filters, pixel_direct_gather_padded_filters},
+    {pixel_direct_gather_windows, pixel_direct_gather_padded_windows}};
+
 static void pixel_direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     float *planes = packed_align(job->scratch);
     const float *bias = job->packed, *weights = bias + packed_weights(s, pixel_direct_packed);
     size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
-    size_t most = pixel_direct_tile_pixels(s);
+    size_t most = pixel_direct_tile_pixels(s), positions = pixels_positions(s->pool);
+    bool padded = convpool_is_padded(s);
     for (; first < end; first += most) {
         pixel_direct_tile t = {
             .planes = planes,
@@ -180,11 +195,14 @@ static void pixel_direct_run(const convpool_job *job) {
             .pool = s->pool,
             .relu = finish_is_relu(s),
         };
-        pixels_planes to = {first, t.count, planes, most, pixels_positions(s->pool) * most};
-        if (s->pool)
-            pixels_gather(s, true, NULL, job->input, pixel_direct_step(true), to);
-        else
-            pixels_gather(s, false, NULL, job->input, pixel_direct_step(false), to);
+        pixels_planes to = {first,
+                            t.count,
+                            planes,
+                            most,
+                            positions * most,
+                            planes + positions * s->channels * most,
+                            pixel_direct_step(s->pool)};
+        pixel_direct_gathers[s->pool][padded](s, job->input, to);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
             rows = packed_min(pixel_direct_rows, s->out_channels - o);
             pixel_direct_blocks[rows - 1](&t, weights + o * s->channels * 4, bias + o, t.output + o * t.out_plane);

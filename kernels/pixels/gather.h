@@ -9,6 +9,9 @@
 
 VEC_INLINE size_t pixels_positions(bool pool) { return pool ? 9 : 4; }
 
+/* Pixels of a row from which on it is worth being read in parts, where there are zeros around the image. */
+enum { pixels_long = 8 * vec_lanes };
+
 /* Loads and stores of n <= vec_lanes floats or pairs; where `whole`, a constant after inlining, n is vec_lanes. */
 VEC_INLINE vec pixels_load(const float *p, bool whole, size_t n) { return whole ? vec_load(p) : vec_load_part(p, n); }
 VEC_INLINE vec pixels_load_even_odd(const float *p, bool whole, size_t n, vec *odd) {
@@ -29,14 +32,60 @@ typedef struct pixels_planes {
     size_t first, count;
     float *to;
     size_t position, channel; /* floats from one plane of a channel to the next, and from one channel to the next */
+    float *lines;             /* room for pixels_line_floats(), where there are zeros around the image */
+    size_t step;              /* planes are filled up with zeros to a multiple of so many pixels */
 } pixels_planes;
+
+/* Floats of the rows that a row of pixels reads in one channel. */
+static size_t pixels_line_floats(const convpool_shape *s) {
+    return convpool_is_padded(s) ? packed_round_up(3 * s->padded_width, CONVPOOL_ALIGNMENT / sizeof(float)) : 0;
+}
 
 /* Some pixels of one row in one channel: what the first one reads first, and where it goes in the first plane. */
 typedef struct pixels_row {
     const float *from;
     float *to;
     size_t width, position; /* floats from one row to the next, and from one plane to the next */
+    float *lines;           /* room for a copy, where there are zeros around the image */
 } pixels_row;
+
+/* Copies what n pixels from (row, column) on read of one channel of the padded image to [row][column], and reads them
+ * there. */
+static void pixels_copy_lines(const convpool_shape *s, const float *plane, size_t row, size_t column, size_t n,
+                              pixels_row *of) {
+    size_t stride = s->pool ? 2 : 1, columns = stride * n + 1, right = s->pad_left + s->width;
+    row *= stride, column *= stride;
+    size_t left = column < s->pad_left ? packed_min(s->pad_left - column, columns) : 0;
+    size_t own = column + left < right ? packed_min(right - column - left, columns - left) : 0;
+    of->width = columns;
+    float *to = of->lines;
+    for (size_t end = row + stride + 1; row < end; row++, to += columns) {
+        bool inside = row >= s->pad_top && row - s->pad_top < s->height;
+        if (!inside || own < columns) memset(to, 0, columns * sizeof *to);
+        if (inside && own > 0)
+            memcpy(to + left, plane + (row - s->pad_top) * s->width + column + left - s->pad_left, own * sizeof *to);
+    }
+    of->from = of->lines;
+}
+
+/* Finds up to n pixels from (row, column) of the plane on in one channel of the padded image: where it is, if the row
+ * is long and they read nothing else, or in a copy. Returns how many. */
+static __attribute__((noinline)) size_t pixels_find(const convpool_shape *s, const float *plane, size_t row,
+                                                    size_t column, size_t n, pixels_row *of) {
+    size_t stride = s->pool ? 2 : 1, side = stride + 1, bottom = s->pad_top + s->height, right = s->pad_left + s->width;
+    size_t first = (s->pad_left + stride - 1) / stride, end = right < side ? 0 : (right - side) / stride + 1;
+    bool rows = stride * row >= s->pad_top && stride * row + side <= bottom;
+    if (rows && s->out_width >= pixels_long && first < end) {
+        if (column >= first && column < end) {
+            of->from = plane + (stride * row - s->pad_top) * s->width + stride * column - s->pad_left;
+            of->width = s->width;
+            return packed_min(n, end - column);
+        }
+        if (column < first) n = packed_min(n, first - column);
+    }
+    pixels_copy_lines(s, plane, row, column, n, of);
+    return n;
+}
 
 /* n pixels: nine planes of windows. */
 VEC_INLINE void pixels_gather_windows(pixels_transform *transform, bool whole, size_t n, pixels_row row) {
@@ -63,31 +112,55 @@ VEC_INLINE void pixels_gather_filters(bool whole, size_t n, pixels_row row) {
                      n);
 }
 
-VEC_INLINE void pixels_gather_row(bool pool, pixels_transform *transform, bool whole, size_t n, pixels_row row) {
+VEC_INLINE void pixels_gather_vector(bool pool, pixels_transform *transform, bool whole, size_t n, pixels_row row) {
     if (pool)
         pixels_gather_windows(transform, whole, n, row);
     else
         pixels_gather_filters(whole, n, row);
 }
 
-/* Fills the planes, and with zeros up to a multiple of `step` pixels. */
-VEC_INLINE void pixels_gather(const convpool_shape *s, bool pool, pixels_transform *transform, const float *input,
-                              size_t step, pixels_planes planes) {
-    size_t stride = pool ? 2 : 1, out_width = s->out_width, end = packed_round_up(planes.count, step);
-    input += stride * (planes.first / out_width * s->width);
+/* A row's pixels. */
+VEC_INLINE void pixels_gather_row(bool pool, pixels_transform *transform, size_t n, pixels_row row) {
+    size_t stride = pool ? 2 : 1;
+    if (n < vec_lanes) pixels_gather_vector(pool, transform, false, n, row);
+    for (size_t i = 0; n >= vec_lanes && i < n; i += vec_lanes) {
+        size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
+        pixels_row of_vector = {row.from + stride * at, row.to + at, row.width, row.position, NULL};
+        pixels_gather_vector(pool, transform, true, vec_lanes, of_vector);
+    }
+}
+
+/* Fills the planes of a channel: of an image without zeros around it, and of one with them. */
+VEC_INLINE void pixels_gather_image(const convpool_shape *s, bool pool, pixels_transform *transform, const float *input,
+                                    pixels_planes planes) {
+    size_t stride = pool ? 2 : 1, out_width = s->out_width;
+    const float *line = input + stride * (planes.first / out_width * s->width);
+    for (size_t done = 0, column = planes.first % out_width, n; done < planes.count;
+         done += n, line += stride * s->width, column = 0) {
+        n = packed_min(planes.count - done, out_width - column);
+        pixels_row row = {line + stride * column, planes.to + done, s->width, planes.position, NULL};
+        pixels_gather_row(pool, transform, n, row);
+    }
+}
+VEC_INLINE void pixels_gather_padded(const convpool_shape *s, bool pool, pixels_transform *transform,
+                                     const float *input, pixels_planes planes) {
+    for (size_t done = 0, n; done < planes.count; done += n) {
+        size_t row = (planes.first + done) / s->out_width, column = (planes.first + done) % s->out_width;
+        pixels_row of = {input, planes.to + done, s->width, planes.position, planes.lines};
+        n = pixels_find(s, input, row, column, packed_min(planes.count - done, s->out_width - column), &of);
+        pixels_gather_row(pool, transform, n, of);
+    }
+}
+
+/* Fills the planes; pool and padded are constants after inlining. */
+VEC_INLINE void pixels_gather(const convpool_shape *s, bool pool, bool padded, pixels_transform *transform,
+                              const float *input, pixels_planes planes) {
+    size_t end = packed_round_up(planes.count, planes.step);
     for (size_t c = s->channels; c > 0; c--, input += s->height * s->width, planes.to += planes.channel) {
-        const float *line = input;
-        for (size_t done = 0, column = planes.first % out_width, n; done < planes.count;
-             done += n, line += stride * s->width, column = 0) {
-            n = packed_min(planes.count - done, out_width - column);
-            pixels_row row = {line + stride * column, planes.to + done, s->width, planes.position};
-            if (n < vec_lanes) pixels_gather_row(pool, transform, false, n, row);
-            for (size_t i = 0; n >= vec_lanes && i < n; i += vec_lanes) {
-                size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
-                pixels_row of_vector = {row.from + stride * at, row.to + at, row.width, row.position};
-                pixels_gather_row(pool, transform, true, vec_lanes, of_vector);
-            }
-        }
+        if (padded)
+            pixels_gather_padded(s, pool, transform, input, planes);
+        else
+            pixels_gather_image(s, pool, transform, input, planes);
         for (size_t plane = 0; plane < pixels_positions(pool); plane++)
             for (size_t i = planes.count; i < end; i++)
                 planes.to[plane * planes.position + i] = 0;

@@ -142,12 +142,22 @@ WINDOWS(3)
 WINDOWS(4)
 static windows_function *const windows_functions[4] = {windows_1, windows_2, windows_3, windows_4};
 
-/* The transformed windows of some pixels. Not inlined, for the sake of its registers. */
-static __attribute__((noinline)) void windows_gather(const convpool_shape *s, const winograd_plan *p,
-                                                     const float *input, size_t first, size_t count, float *v) {
-    for (size_t i = 0; i < count; i += p->v_slots, v += p->v_block) {
-        pixels_planes planes = {first + i, packed_min(p->v_slots, count - i), v, p->v_position, p->v_channel};
-        pixels_gather(s, true, windows_transform, input, vec_lanes, planes);
+/* The transformed windows of some pixels. Not inlined, for the sake of their registers. */
+#define WINDOWS_GATHER(name, padded) \
+    static __attribute__((noinline)) void windows_gather_##name(const convpool_shape *s, const float *input, \
+                                                                pixels_planes planes) { \
+        pixels_gather(s, true, padded, windows_transform, input, planes); \
+    }
+WINDOWS_GATHER(image, false)
+WINDOWS_GATHER(padded, true)
+static void windows_gather(const convpool_shape *s, const winograd_plan *p, const float *input, pixels_planes planes) {
+    size_t left = planes.count;
+    planes.position = p->v_position;
+    planes.channel = p->v_channel;
+    planes.step = vec_lanes;
+    for (; left > 0; left -= planes.count, planes.first += planes.count, planes.to += p->v_block) {
+        planes.count = packed_min(p->v_slots, left);
+        (convpool_is_padded(s) ? windows_gather_padded : windows_gather_image)(s, input, planes);
     }
 }
 

@@ -13,7 +13,7 @@ typedef struct winograd_call {
     float limit;
     const float *bias, *weights; /* what `direct` has packed, and the transformed weights */
     float *v, *m, *pixels;
-    float *band;         /* of the source, */
+    float *band;         /* of the source, or lines of what is gathered, */
     const float *rows;   /* or where this is in the image, */
     size_t first_row;    /* from this row of it on */
     const size_t *terms; /* the distances of channels */

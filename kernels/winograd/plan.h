@@ -6,6 +6,7 @@
 #include "../arrange.h"
 #include "../direct.h"
 #include "../finish.h"
+#include "../pixels/gather.h"
 #include "../product.h"
 #include "scheme.h"
 
@@ -91,9 +92,16 @@ typedef struct winograd_plan {
 /* Floats from one position's products to the next's. */
 VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_vecs * vec_lanes : product_lanes; }
 
+/* Whether tiles, which are pixels then, can be loaded as they lie. */
+static bool winograd_is_gathered(const convpool_shape *s, const winograd_plan *p) {
+    return s->pool && p->side == 3 && s->out_width >= vec_lanes;
+}
+
 /* Tiles of 3x3 outputs are worth having as lanes where there are some dozens. Long vectors of them are only where
  * outputs can be stored as they come, by quads of units, or channels are very few. */
 static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
+    if (s->input_hwc || s->output_hwc || p->parts > 1 || !finish_is_plain(s)) return false;
+    if (convpool_is_padded(s) && !winograd_is_gathered(s, p)) return false;
     size_t units = p->unit_rows * p->unit_columns, tiles = units * p->tiles;
     if (p->side == 3) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
     if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd23, tiles, units, vec_lanes);
@@ -127,12 +135,6 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
     return packed_min(packed_round_up(packed_even(s->out_channels, most), group), most);
 }
 
-/* Whether the image is read as source.h has it: where its channels lie side by side, or zeros around it, or where the
- * filter has parts. */
-static bool winograd_from_pixels(const convpool_shape *s, const winograd_plan *p) {
-    return s->input_hwc || convpool_is_padded(s) || p->parts > 1;
-}
-
 /* How many parts of the filter a row or a column of positions meets: the last one no part but the first, for the second
  * has a weight less. */
 VEC_INLINE size_t winograd_parts(const winograd_plan *p, size_t i) { return i < 3 ? p->parts : 1; }
@@ -160,18 +162,18 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.parts = s->filter_height > of.filter ? 2 : 1;
     p.terms = winograd_terms_before(&p, p.positions);
-    p.from_pixels = winograd_from_pixels(s, &p);
+    p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
+    p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
+    p.by_pixel = winograd_is_by_pixel(s, &p);
+    p.from_pixels = !p.by_pixel && (s->input_hwc || convpool_is_padded(s) || p.parts > 1);
     p.in_place = s->input_hwc && !convpool_is_padded(s);
     size_t step = winograd_unit_windows(&p);
     p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
-    p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
-    p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
-    p.by_pixel = !p.from_pixels && !s->output_hwc && finish_is_plain(s) && winograd_is_by_pixel(s, &p);
     p.fused = p.by_pixel && s->pool && of.side == 3 && s->channels <= tune_fuse;
     p.set = p.tiles == 1 ? tune_tile_vecs : winograd_set;
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
-    p.gathered = p.by_pixel && s->pool && of.side == 3 && s->out_width >= vec_lanes;
+    p.gathered = p.by_pixel && winograd_is_gathered(s, &p);
     p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
     p.v_row = packed_round_up(p.parts * p.parts * s->channels, vec_lanes) + winograd_pad;
     p.v_position = p.fused         ? p.slots
@@ -333,7 +335,7 @@ static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of)
     winograd_plan p = winograd_make_plan(s, of);
     size_t source = p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) * sizeof(float) +
                                         p.parts * p.parts * s->channels * sizeof(size_t)
-                                  : 0;
+                                  : pixels_line_floats(s) * sizeof(float);
     return winograd_work_floats(s, &p) * sizeof(float) + source + CONVPOOL_ALIGNMENT - 1;
 }
 

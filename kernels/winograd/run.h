@@ -16,7 +16,8 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
     b.origin = a->first_row;
     if (p->gathered) {
         winograd_add_all(s, p, &b, row, column, count);
-        windows_gather(s, p, a->job->input, b.to[0], count, a->v);
+        windows_gather(s, p, a->job->input,
+                       (pixels_planes){.first = b.to[0], .count = count, .to = a->v, .lines = a->band});
     } else {
         for (; count > 0; count--) {
             winograd_add_unit(s, p, &b, row, column, large);
@@ -131,8 +132,8 @@ static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of)
     a.v = packed_align(job->scratch);
     a.m = a.v + winograd_v_floats(&a.plan);
     a.pixels = a.m + winograd_m_floats(&a.plan);
+    if (a.plan.from_pixels || convpool_is_padded(s)) a.band = a.v + winograd_work_floats(s, &a.plan);
     if (!a.plan.from_pixels) return a;
-    a.band = a.v + winograd_work_floats(s, &a.plan);
     size_t *terms = (size_t *)(void *)(a.band + source_floats(s, a.plan.in_place, winograd_unit_windows(&a.plan)));
     for (size_t c = 0; c < a.plan.parts * a.plan.parts * s->channels; c++)
         terms[c] = c;
