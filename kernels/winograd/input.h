@@ -279,42 +279,50 @@ VEC_INLINE void winograd_transform_pixel(size_t side, size_t tall, size_t wide, 
     }
 }
 
-/* The same of a block of tiles, under a part of the filter, to v[position][slot][part][channel]. */
-VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, size_t side, size_t down,
-                                          size_t across, const winograd_block *b, const float *rows, float *v) {
-    size_t skip = p->of.filter, tall = down > 0 ? 3 : side, wide = across > 0 ? 3 : side; /* positions of the part */
+/* A part of the filter: where it stands, in parts, and how many inputs its tiles have across. Constants after inlining.
+ */
+typedef struct winograd_part {
+    size_t side, down, across;
+} winograd_part;
+
+/* The same of a block of tiles, to v[position][slot][part][channel]. */
+VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, winograd_part part,
+                                          const winograd_block *b, const float *rows, float *v) {
+    size_t down = part.down * p->of.filter, across = part.across * p->of.filter;
+    size_t tall = part.down > 0 ? 3 : part.side, wide = part.across > 0 ? 3 : part.side; /* positions of the part */
     winograd_pixels of = {.channels = s->channels,
                           .row_stride = s->padded_width * s->channels,
                           .to = v,
                           .position = p->v_position,
-                          .term = (down * p->parts + across) * s->channels,
-                          .last_term = down * s->channels};
+                          .term = (part.down * p->parts + part.across) * s->channels,
+                          .last_term = part.down * s->channels};
     for (size_t slot = 0; slot < b->slots; slot++, of.to += p->v_row) {
-        of.from = rows + b->from[slot] * s->channels + down * skip * of.row_stride + across * skip * s->channels;
-        of.rows = b->rows[slot] - packed_min(b->rows[slot], down * skip);
-        of.columns = b->columns[slot] - packed_min(b->columns[slot], across * skip);
+        of.from = rows + (b->from[slot] + across) * s->channels + down * of.row_stride;
+        of.rows = b->rows[slot] - packed_min(b->rows[slot], down);
+        of.columns = b->columns[slot] - packed_min(b->columns[slot], across);
         if (of.rows >= tall && of.columns >= wide)
-            winograd_transform_pixel(side, tall, wide, true, &of);
+            winograd_transform_pixel(part.side, tall, wide, true, &of);
         else
-            winograd_transform_pixel(side, tall, wide, false, &of);
+            winograd_transform_pixel(part.side, tall, wide, false, &of);
     }
 }
 
 /* As functions of their own, for the sake of their registers. */
 typedef void winograd_transform_function(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
                                          const float *input, float *v);
-#define WINOGRAD_TRANSFORM(name, what, ...) \
+#define WINOGRAD_TRANSFORM(name, what, of) \
     static __attribute__((noinline)) void winograd_transform_##name( \
         const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
-        winograd_transform_##what(s, p, __VA_ARGS__, b, input, v); \
+        winograd_transform_##what(s, p, of, b, input, v); \
     }
+#define WINOGRAD_PART(side, down, across) ((winograd_part){side, down, across})
 WINOGRAD_TRANSFORM(block_3, block, 3)
 WINOGRAD_TRANSFORM(block_4, block, 4)
-WINOGRAD_TRANSFORM(pixels_3, pixels, 3, 0, 0)
-WINOGRAD_TRANSFORM(pixels_4, pixels, 4, 0, 0)
-WINOGRAD_TRANSFORM(pixels_4_right, pixels, 4, 0, 1)
-WINOGRAD_TRANSFORM(pixels_4_below, pixels, 4, 1, 0)
-WINOGRAD_TRANSFORM(pixels_4_both, pixels, 4, 1, 1)
+WINOGRAD_TRANSFORM(pixels_3, pixels, WINOGRAD_PART(3, 0, 0))
+WINOGRAD_TRANSFORM(pixels_4, pixels, WINOGRAD_PART(4, 0, 0))
+WINOGRAD_TRANSFORM(pixels_4_right, pixels, WINOGRAD_PART(4, 0, 1))
+WINOGRAD_TRANSFORM(pixels_4_below, pixels, WINOGRAD_PART(4, 1, 0))
+WINOGRAD_TRANSFORM(pixels_4_both, pixels, WINOGRAD_PART(4, 1, 1))
 
 /* A block's transformed inputs. */
 static void winograd_transform_inputs(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,

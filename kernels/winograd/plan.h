@@ -246,8 +246,8 @@ static void winograd_pack_rows(const convpool_shape *s, const winograd_plan *p, 
 }
 
 /* Row `down` and column `across` of the filter's parts, as a filter of its own; moves `weights` to where it lies. */
-static convpool_shape winograd_part(const convpool_shape *s, const winograd_plan *p, size_t down, size_t across,
-                                    const float **weights) {
+static convpool_shape winograd_part_of(const convpool_shape *s, const winograd_plan *p, size_t down, size_t across,
+                                       const float **weights) {
     convpool_shape part = *s;
     size_t row = down * p->of.filter, column = across * p->of.filter;
     part.filter_height = packed_min(p->of.filter, s->filter_height - row);
@@ -258,21 +258,25 @@ static convpool_shape winograd_part(const convpool_shape *s, const winograd_plan
     return part;
 }
 
-/* One part of the filters of a block, lanes being output channels. */
-static void winograd_pack_part(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
-                               size_t count, size_t down, size_t across, float *to) {
-    convpool_shape part = winograd_part(s, p, down, across, &weights);
-    for (size_t i = 0; i < count; i++)
-        for (size_t c = 0; c < s->channels; c++) {
+/* One block, of `count` output channels from `first` on, lanes being these. */
+static void winograd_pack_lanes(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
+                                size_t count, float *to) {
+    for (size_t n = 0; n < p->parts * p->parts; n++) {
+        size_t down = n / p->parts, across = n % p->parts;
+        const float *of_part = weights;
+        convpool_shape part = winograd_part_of(s, p, down, across, &of_part);
+        for (size_t i = 0; i < count * s->channels; i++) {
+            size_t lane = i / s->channels, c = i % s->channels, o = packed_min(first + lane, s->out_channels - 1);
             float filter[16];
-            convpool_winograd_filter(&part, p->side, weights, packed_min(first + i, s->out_channels - 1), c, filter);
+            convpool_winograd_filter(&part, p->side, of_part, o, c, filter);
             for (size_t t = 0; t < p->positions; t++) {
-                size_t row = winograd_parts(p, t / p->side), column = winograd_parts(p, t % p->side);
-                if (down >= row || across >= column) continue;
-                size_t term = winograd_terms_before(p, t) + down * column + across;
-                to[(term * s->channels + c) * count + i] = filter[t];
+                size_t columns = winograd_parts(p, t % p->side);
+                if (down >= winograd_parts(p, t / p->side) || across >= columns) continue;
+                size_t term = winograd_terms_before(p, t) + down * columns + across;
+                to[(term * s->channels + c) * count + lane] = filter[t];
             }
         }
+    }
 }
 
 static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias,
@@ -286,9 +290,7 @@ static void winograd_pack(const convpool_shape *s, winograd_scheme of, const flo
     packed_blocks blocks = winograd_blocks(&p);
     for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
-        if (p.by_pixel) winograd_pack_rows(s, &p, weights, first, count, to);
-        for (size_t part = 0; !p.by_pixel && part < p.parts * p.parts; part++)
-            winograd_pack_part(s, &p, weights, first, count, part / p.parts, part % p.parts, to);
+        (p.by_pixel ? winograd_pack_rows : winograd_pack_lanes)(s, &p, weights, first, count, to);
         to += p.terms * s->channels * count * p.copies;
     }
     for (size_t i = 0; i < 4; i++)
