@@ -76,15 +76,6 @@ def spills(loop, code):
     return [instruction for instruction in loop if set(re.findall(r"\[(\w+)", instruction)) & of_stack]
 
 
-def label(name, loop):
-    """What a loop is: a pixel_direct_block_N() has one with pooling, which reads three rows of planes, and one without,
-    which reads two. Each row has a pointer that a pass moves on."""
-    if not name.startswith("pixel_direct_block_"):
-        return name
-    moved = sum(bool(re.match(r"add (x\d+), \1, x", re.sub(r"\s+", " ", instruction))) for instruction in loop)
-    return name + {3: ", pooled", 2: ", not pooled"}[moved]
-
-
 def simulate(cpu, loops):
     """For each loop its cycles a pass and what limits it."""
     text = ""
@@ -134,19 +125,17 @@ def main():
 
     loops, spilled = {}, {}
     for name, code in functions(listing):
-        if re.match(r"pixel_direct_block_|windows_\d|product_\d+_\d", name):
+        if re.match(r"pixel_direct_[a-z]+_\d|windows_\d|product_\d+_\d", name):
             found = list(inner_loops(code))
             # There are groups and blocks that are more than a vocabulary's.
             assert found or name.startswith(("product_", "windows_")), "no inner loop in " + name
             for n, loop in enumerate(found):
-                key = label(name, loop)
-                if key in loops:  # GCC made several of it
-                    key += ", %d" % (n + 1)
+                key = name if n == 0 else "%s, %d" % (name, n + 1)  # GCC made several of it
                 loops[key] = loop
                 spilled[key] = spills(loop, code)
-    direct = max(name for name in loops if re.fullmatch(r"pixel_direct_block_\d, pooled", name))
+    direct = max(name for name in loops if re.fullmatch(r"pixel_direct_windows_\d", name))
     windows = max(name for name in loops if re.fullmatch(r"windows_\d", name))
-    whole = [direct, direct.replace("pooled", "not pooled"), windows, *products]
+    whole = [direct, *(direct.replace("windows", kind) for kind in ("filters", "squares", "points")), windows, *products]
     shown = list(loops) if "--all" in sys.argv else whole
 
     print("Modelled by %s, compiled by %s; nothing here was measured." % (

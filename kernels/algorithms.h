@@ -19,11 +19,14 @@
 
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
-    if (!convpool_has_filter(s, 2) || !convpool_windows_are_whole(s)) return false;
+    bool point = convpool_has_filter(s, 1);
+    if (!(point || convpool_has_filter(s, 2)) || !convpool_windows_are_whole(s)) return false;
     if (s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;
     size_t pixels = s->out_height * s->out_width;
-    if (s->channels < 8) return true;
-    return arrange_by_pixel(s, arrange_direct, s->pool ? 4 * pixels : pixels, pixels, pixel_direct_step(s->pool));
+    if (!point && s->channels < 8) return true;
+    if (point && pixel_direct_fits(s) == 0) return false;
+    return arrange_by_pixel(s, point ? arrange_point : arrange_direct, s->pool ? 4 * pixels : pixels, pixels,
+                            pixel_direct_step(s->pool));
 }
 
 static size_t direct_kernel_packed_size(const convpool_shape *s) {

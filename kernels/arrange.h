@@ -6,7 +6,7 @@
 
 #include "packed.h"
 
-enum { arrange_direct, arrange_winograd22, arrange_winograd32, arrange_winograd23 };
+enum { arrange_direct, arrange_winograd22, arrange_winograd32, arrange_winograd23, arrange_point /* direct, 1x1 */ };
 
 /* Whether lanes are better run over pixels: where there are few input channels, more than a few tiles, and these keep
  * lanes nearly as busy as output channels would, or busier. Of `tiles` tiles, `units` have their lanes filled by `step`

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What output pixels read, with lanes over pixels: these are numbered row by row through the whole output plane, so
- * that a vector may begin in one row and end in the next. Pooled, a pixel reads a window of 3x3 inputs, else one of
- * 2x2. A plane has what all pixels read at one position of theirs in one channel. */
+ * that a vector may begin in one row and end in the next. A pixel reads as many inputs as a filter of 1x1 or 2x2 has
+ * or, pooled, a window of one more row and column. A plane has what all pixels read at one position of theirs in one
+ * channel. */
 #ifndef CONVPOOL_PIXELS_GATHER_H
 #define CONVPOOL_PIXELS_GATHER_H
 
 #include "../packed.h"
 
-VEC_INLINE size_t pixels_positions(bool pool) { return pool ? 9 : 4; }
+VEC_INLINE size_t pixels_side(size_t filter, bool pool) { return pool ? filter + 1 : filter; }
+VEC_INLINE size_t pixels_positions(size_t filter, bool pool) {
+    return pixels_side(filter, pool) * pixels_side(filter, pool);
+}
 
 /* Pixels of a row from which on it is worth being read in parts, where there are zeros around the image. */
 enum { pixels_long = 8 * vec_lanes };
@@ -53,13 +57,13 @@ typedef struct pixels_row {
  * there. */
 static void pixels_copy_lines(const convpool_shape *s, const float *plane, size_t row, size_t column, size_t n,
                               pixels_row *of) {
-    size_t stride = s->pool ? 2 : 1, columns = stride * n + 1, right = s->pad_left + s->width;
+    size_t stride = s->pool ? 2 : 1, columns = stride * n + s->filter_width - 1, right = s->pad_left + s->width;
     row *= stride, column *= stride;
     size_t left = column < s->pad_left ? packed_min(s->pad_left - column, columns) : 0;
     size_t own = column + left < right ? packed_min(right - column - left, columns - left) : 0;
     of->width = columns;
     float *to = of->lines;
-    for (size_t end = row + stride + 1; row < end; row++, to += columns) {
+    for (size_t end = row + stride + s->filter_height - 1; row < end; row++, to += columns) {
         bool inside = row >= s->pad_top && row - s->pad_top < s->height;
         if (!inside || own < columns) memset(to, 0, columns * sizeof *to);
         if (inside && own > 0)
@@ -72,7 +76,8 @@ static void pixels_copy_lines(const convpool_shape *s, const float *plane, size_
  * is long and they read nothing else, or in a copy. Returns how many. */
 static __attribute__((noinline)) size_t pixels_find(const convpool_shape *s, const float *plane, size_t row,
                                                     size_t column, size_t n, pixels_row *of) {
-    size_t stride = s->pool ? 2 : 1, side = stride + 1, bottom = s->pad_top + s->height, right = s->pad_left + s->width;
+    size_t stride = s->pool ? 2 : 1, side = pixels_side(s->filter_height, s->pool), bottom = s->pad_top + s->height,
+           right = s->pad_left + s->width;
     size_t first = (s->pad_left + stride - 1) / stride, end = right < side ? 0 : (right - side) / stride + 1;
     bool rows = stride * row >= s->pad_top && stride * row + side <= bottom;
     if (rows && s->out_width >= pixels_long && first < end) {
@@ -104,64 +109,82 @@ VEC_INLINE void pixels_gather_windows(pixels_transform *transform, bool whole, s
         pixels_store(row.to + i * row.position, window[i], whole, n);
 }
 
-/* The same without pooling: four planes. */
-VEC_INLINE void pixels_gather_filters(bool whole, size_t n, pixels_row row) {
+/* The same of 1x1 filters: four planes. */
+VEC_INLINE void pixels_gather_squares(bool whole, size_t n, pixels_row row) {
     VEC_UNROLL
-    for (size_t uv = 0; uv < 4; uv++)
-        pixels_store(row.to + uv * row.position, pixels_load(row.from + uv / 2 * row.width + uv % 2, whole, n), whole,
-                     n);
+    for (size_t i = 0; i < 2; i++, row.from += row.width, row.to += 2 * row.position) {
+        vec odd, even = pixels_load_even_odd(row.from, whole, n, &odd);
+        pixels_store(row.to, even, whole, n);
+        pixels_store(row.to + row.position, odd, whole, n);
+    }
 }
 
-VEC_INLINE void pixels_gather_vector(bool pool, pixels_transform *transform, bool whole, size_t n, pixels_row row) {
-    if (pool)
-        pixels_gather_windows(transform, whole, n, row);
+/* Without pooling: a plane for each weight. */
+VEC_INLINE void pixels_gather_filters(size_t filter, bool whole, size_t n, pixels_row row) {
+    VEC_UNROLL
+    for (size_t uv = 0; uv < filter * filter; uv++) {
+        const float *from = row.from + uv / filter * row.width + uv % filter;
+        pixels_store(row.to + uv * row.position, pixels_load(from, whole, n), whole, n);
+    }
+}
+
+/* Which planes; constants after inlining. */
+typedef struct pixels_kind {
+    size_t filter;
+    bool pool, padded;
+    pixels_transform *transform;
+} pixels_kind;
+
+VEC_INLINE void pixels_gather_vector(pixels_kind of, bool whole, size_t n, pixels_row row) {
+    if (!of.pool)
+        pixels_gather_filters(of.filter, whole, n, row);
+    else if (of.filter == 1)
+        pixels_gather_squares(whole, n, row);
     else
-        pixels_gather_filters(whole, n, row);
+        pixels_gather_windows(of.transform, whole, n, row);
 }
 
 /* A row's pixels. */
-VEC_INLINE void pixels_gather_row(bool pool, pixels_transform *transform, size_t n, pixels_row row) {
-    size_t stride = pool ? 2 : 1;
-    if (n < vec_lanes) pixels_gather_vector(pool, transform, false, n, row);
+VEC_INLINE void pixels_gather_row(pixels_kind of, size_t n, pixels_row row) {
+    size_t stride = of.pool ? 2 : 1;
+    if (n < vec_lanes) pixels_gather_vector(of, false, n, row);
     for (size_t i = 0; n >= vec_lanes && i < n; i += vec_lanes) {
         size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
         pixels_row of_vector = {row.from + stride * at, row.to + at, row.width, row.position, NULL};
-        pixels_gather_vector(pool, transform, true, vec_lanes, of_vector);
+        pixels_gather_vector(of, true, vec_lanes, of_vector);
     }
 }
 
 /* Fills the planes of a channel: of an image without zeros around it, and of one with them. */
-VEC_INLINE void pixels_gather_image(const convpool_shape *s, bool pool, pixels_transform *transform, const float *input,
-                                    pixels_planes planes) {
-    size_t stride = pool ? 2 : 1, out_width = s->out_width;
+VEC_INLINE void pixels_gather_image(const convpool_shape *s, pixels_kind of, const float *input, pixels_planes planes) {
+    size_t stride = of.pool ? 2 : 1, out_width = s->out_width;
     const float *line = input + stride * (planes.first / out_width * s->width);
     for (size_t done = 0, column = planes.first % out_width, n; done < planes.count;
          done += n, line += stride * s->width, column = 0) {
         n = packed_min(planes.count - done, out_width - column);
         pixels_row row = {line + stride * column, planes.to + done, s->width, planes.position, NULL};
-        pixels_gather_row(pool, transform, n, row);
+        pixels_gather_row(of, n, row);
     }
 }
-VEC_INLINE void pixels_gather_padded(const convpool_shape *s, bool pool, pixels_transform *transform,
-                                     const float *input, pixels_planes planes) {
+VEC_INLINE void pixels_gather_padded(const convpool_shape *s, pixels_kind of, const float *input,
+                                     pixels_planes planes) {
     for (size_t done = 0, n; done < planes.count; done += n) {
         size_t row = (planes.first + done) / s->out_width, column = (planes.first + done) % s->out_width;
-        pixels_row of = {input, planes.to + done, s->width, planes.position, planes.lines};
-        n = pixels_find(s, input, row, column, packed_min(planes.count - done, s->out_width - column), &of);
-        pixels_gather_row(pool, transform, n, of);
+        pixels_row at = {input, planes.to + done, s->width, planes.position, planes.lines};
+        n = pixels_find(s, input, row, column, packed_min(planes.count - done, s->out_width - column), &at);
+        pixels_gather_row(of, n, at);
     }
 }
 
-/* Fills the planes; pool and padded are constants after inlining. */
-VEC_INLINE void pixels_gather(const convpool_shape *s, bool pool, bool padded, pixels_transform *transform,
-                              const float *input, pixels_planes planes) {
+/* Fills the planes. */
+VEC_INLINE void pixels_gather(const convpool_shape *s, pixels_kind of, const float *input, pixels_planes planes) {
     size_t end = packed_round_up(planes.count, planes.step);
     for (size_t c = s->channels; c > 0; c--, input += s->height * s->width, planes.to += planes.channel) {
-        if (padded)
-            pixels_gather_padded(s, pool, transform, input, planes);
+        if (of.padded)
+            pixels_gather_padded(s, of, input, planes);
         else
-            pixels_gather_image(s, pool, transform, input, planes);
-        for (size_t plane = 0; plane < pixels_positions(pool); plane++)
+            pixels_gather_image(s, of, input, planes);
+        for (size_t plane = 0; plane < pixels_positions(of.filter, of.pool); plane++)
             for (size_t i = planes.count; i < end; i++)
                 planes.to[plane * planes.position + i] = 0;
     }

@@ -146,7 +146,7 @@ static windows_function *const windows_functions[4] = {windows_1, windows_2, win
 #define WINDOWS_GATHER(name, padded) \
     static __attribute__((noinline)) void windows_gather_##name(const convpool_shape *s, const float *input, \
                                                                 pixels_planes planes) { \
-        pixels_gather(s, true, padded, windows_transform, input, planes); \
+        pixels_gather(s, (pixels_kind){2, true, padded, windows_transform}, input, planes); \
     }
 WINDOWS_GATHER(image, false)
 WINDOWS_GATHER(padded, true)

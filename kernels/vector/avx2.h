@@ -29,8 +29,8 @@ enum {
     tune_slots_short = 16,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {
-    {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}};
+static const tune_pixels tune_by_pixel[5][2] = {
+    {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}, {{32, 85}, {32, 85}}};
 #define VEC_REGISTERS 16
 
 /* GCC does this by itself only where it optimises for speed. */

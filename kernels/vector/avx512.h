@@ -28,8 +28,8 @@ enum {
     tune_slots_short = 32,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {
-    {{96, 80}, {SIZE_MAX, 90}}, {{96, 85}, {256, 90}}, {{24, 95}, {24, 95}}, {{0, 0}, {0, 0}}};
+static const tune_pixels tune_by_pixel[5][2] = {
+    {{96, 80}, {SIZE_MAX, 90}}, {{96, 85}, {256, 90}}, {{24, 95}, {24, 95}}, {{0, 0}, {0, 0}}, {{64, 85}, {32, 85}}};
 #define VEC_REGISTERS 32
 
 /* GCC does this by itself only where it optimises for speed. */

@@ -27,8 +27,8 @@ enum {
     tune_slots_short = 24,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {
-    {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}};
+static const tune_pixels tune_by_pixel[5][2] = {
+    {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}, {{32, 85}, {32, 85}}};
 #define VEC_REGISTERS 32
 
 VEC_INLINE void vec_end(void) {}

@@ -33,7 +33,8 @@ enum {
     tune_slots_short = 24,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+static const tune_pixels tune_by_pixel[5][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}}};

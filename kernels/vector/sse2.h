@@ -33,8 +33,11 @@ enum {
     tune_slots_short = 24,
     tune_short = 24,
 };
-static const tune_pixels tune_by_pixel[4][2] = {
-    {{64, 95}, {SIZE_MAX, 80}}, {{64, 95}, {SIZE_MAX, 60}}, {{32, 95}, {SIZE_MAX, 97}}, {{0, 0}, {0, 0}}};
+static const tune_pixels tune_by_pixel[5][2] = {{{64, 95}, {SIZE_MAX, 80}},
+                                                {{64, 95}, {SIZE_MAX, 60}},
+                                                {{32, 95}, {SIZE_MAX, 97}},
+                                                {{0, 0}, {0, 0}},
+                                                {{32, 85}, {32, 85}}};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return _mm_setzero_ps(); }
