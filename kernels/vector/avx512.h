@@ -22,6 +22,7 @@ enum {
     tune_tile_vecs = 4,
     tune_rows = 16,
     tune_ahead = 4096,
+    tune_streamed = 4,
     tune_fuse = 32,
     tune_copies = 1,
     tune_slots = 32,

@@ -21,6 +21,7 @@ enum {
     tune_tile_vecs = 4,
     tune_rows = 32,
     tune_ahead = 0,
+    tune_streamed = 0,
     tune_fuse = 32,
     tune_copies = 1,
     tune_slots = 24,

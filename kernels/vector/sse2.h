@@ -27,6 +27,7 @@ enum {
     tune_tile_vecs = VEC_REGISTERS >= 16 ? 6 : 2,
     tune_rows = 32,
     tune_ahead = 0,
+    tune_streamed = 0,
     tune_fuse = 8,
     tune_copies = vec_lanes,
     tune_slots = 24,

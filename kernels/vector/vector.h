@@ -14,6 +14,7 @@
  *     tune_tile_vecs            vectors of tiles, where lanes are these,
  *     tune_rows                 and output channels, at most
  *     tune_ahead                how many bytes ahead weights are called to the cache, where they are many; 0: never
+ *     tune_streamed             every how many vectors that is done where one row reads them, as in a dense layer; or 0
  *     tune_hold                 whether vectors of lanes stay in registers for all rows of a group
  *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
  *                               shuffle that keeps multiplications waiting; else 1
