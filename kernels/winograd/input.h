@@ -60,11 +60,13 @@ static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
 
 /* Adds pixels: to the run before, if they continue it. */
 static void winograd_add_pixels(winograd_block *b, winograd_run pixels) {
-    winograd_run *last = b->runs + b->run_count - 1;
-    if (b->run_count > 0 && last->row == pixels.row && last->first + last->count == pixels.first)
-        last->count += pixels.count;
-    else
-        b->runs[b->run_count++] = pixels;
+    winograd_run *next = b->runs + b->run_count;
+    if (b->run_count > 0 && next[-1].row == pixels.row && next[-1].first + next[-1].count == pixels.first) {
+        next[-1].count += pixels.count;
+    } else {
+        *next = pixels;
+        b->run_count++;
+    }
 }
 
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
