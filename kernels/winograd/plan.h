@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How Winograd's algorithms cut a layer up, and what they keep in packed weights and in scratch. */
+/* How Winograd's algorithms cut a layer up, and what they keep in scratch. */
 #ifndef CONVPOOL_WINOGRAD_PLAN_H
 #define CONVPOOL_WINOGRAD_PLAN_H
 
@@ -13,7 +13,7 @@
 enum {
     winograd_slots = 64,       /* tiles of a block, at most */
     winograd_slots_parts = 16, /* where the filter has parts, lanes being output channels */
-    winograd_pad = 16, /* floats behind a position or a row, so that they do not all meet in one set of a cache */
+    winograd_pad = 16,         /* floats behind a position or a row, which are not all to meet in one set of a cache */
     /* Lanes being output channels: */
     winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
     winograd_many = 192 * 1024, /* bytes of these */
@@ -204,107 +204,6 @@ static size_t winograd_group(const winograd_plan *p, size_t rows) {
     return 2 * size > most ? size : packed_even(rows, most);
 }
 
-/* ---- Packed ---- */
-
-/* The limit, then what `direct` packs, then the transformed weights, per block of output channels: those that are
- * computed together. Where lanes run over channels it is [position][part of the filter][c][channel], and the last
- * vector is filled up with copies of the last channel. Where they run over tiles it is [position][group][c][channel of
- * the group], or fused [column of positions][c][row of positions][channel], and each weight is there p.copies times. */
-
-static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
-    return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
-}
-
-static packed_blocks winograd_blocks(const winograd_plan *p) {
-    return p->by_pixel ? (packed_blocks){p->rows, 1} : (packed_blocks){product_lanes, vec_lanes};
-}
-
-static size_t winograd_packed_size(const convpool_shape *s, winograd_scheme of) {
-    winograd_plan p = winograd_make_plan(s, of);
-    size_t channels = packed_channels(s, winograd_blocks(&p)), behind = 4; /* may be loaded with the last of them */
-    size_t weights = p.terms * s->channels * channels * p.copies + behind;
-    return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
-}
-
-/* One block, of `count` output channels from `first` on, lanes being tiles. */
-static void winograd_pack_rows(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
-                               size_t count, float *to) {
-    size_t size = p->fused ? count : winograd_group(p, count);
-    for (size_t i = 0; i < count; i++) {
-        size_t group = i / size * size;
-        size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
-        for (size_t c = 0; c < s->channels; c++, at += step) {
-            float filter[16];
-            convpool_winograd_filter(s, p->side, weights, first + i, c, filter);
-            for (size_t t = 0; t < p->positions; t++) {
-                size_t position = (p->fused ? t % 3 * 3 * s->channels + t / 3 : t * s->channels) * count;
-                for (size_t copy = 0; copy < p->copies; copy++)
-                    to[(at + position) * p->copies + copy] = filter[t];
-            }
-        }
-    }
-}
-
-/* Row `down` and column `across` of the filter's parts, as a filter of its own; moves `weights` to where it lies. */
-static convpool_shape winograd_part_of(const convpool_shape *s, const winograd_plan *p, size_t down, size_t across,
-                                       const float **weights) {
-    convpool_shape part = *s;
-    size_t row = down * p->of.filter, column = across * p->of.filter;
-    part.filter_height = packed_min(p->of.filter, s->filter_height - row);
-    part.filter_width = packed_min(p->of.filter, s->filter_width - column);
-    if (s->flip)
-        row = s->filter_height - part.filter_height - row, column = s->filter_width - part.filter_width - column;
-    *weights += row * s->weight_u + column * s->weight_v;
-    return part;
-}
-
-/* One block, of `count` output channels from `first` on, lanes being these. */
-static void winograd_pack_lanes(const convpool_shape *s, const winograd_plan *p, const float *weights, size_t first,
-                                size_t count, float *to) {
-    for (size_t n = 0; n < p->parts * p->parts; n++) {
-        size_t down = n / p->parts, across = n % p->parts;
-        const float *of_part = weights;
-        convpool_shape part = winograd_part_of(s, p, down, across, &of_part);
-        for (size_t i = 0; i < count * s->channels; i++) {
-            size_t lane = i / s->channels, c = i % s->channels, o = packed_min(first + lane, s->out_channels - 1);
-            float filter[16];
-            convpool_winograd_filter(&part, p->side, of_part, o, c, filter);
-            for (size_t t = 0; t < p->positions; t++) {
-                size_t columns = winograd_parts(p, t % p->side);
-                if (down >= winograd_parts(p, t / p->side) || across >= columns) continue;
-                size_t term = winograd_terms_before(p, t) + down * columns + across;
-                to[(term * s->channels + c) * count + lane] = filter[t];
-            }
-        }
-    }
-}
-
-static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias,
-                          void *packed) {
-    float *to = packed, limit = convpool_winograd_limit(s, weights, bias);
-    *to = limit;
-    direct_pack(s, weights, bias, to + packed_limit);
-    to += packed_limit + winograd_packed_direct(s);
-    if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
-    winograd_plan p = winograd_make_plan(s, of);
-    packed_blocks blocks = winograd_blocks(&p);
-    for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
-        count = packed_block(s, blocks, first);
-        (p.by_pixel ? winograd_pack_rows : winograd_pack_lanes)(s, &p, weights, first, count, to);
-        to += p.terms * s->channels * count * p.copies;
-    }
-    for (size_t i = 0; i < 4; i++)
-        to[i] = 0;
-}
-
-static double winograd_error_bound(const convpool_shape *s, winograd_scheme of, const void *packed,
-                                   double max_abs_input) {
-    winograd_plan p = winograd_make_plan(s, of);
-    double terms = (double)(p.parts * p.parts * s->channels), growth = of.side == 3 ? 9 : 16;
-    packed_error tiled = {growth, terms + 8, (double)p.positions * terms};
-    return packed_winograd_bound(s, direct_blocks(s), tiled, packed, max_abs_input);
-}
-
 /* ---- Scratch ---- */
 
 /* The transformed inputs of a block, [position][c][slot], or fused [c][position][slot], or lanes being tiles [block of
@@ -332,7 +231,7 @@ static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan 
     return packed_round_up(own > direct ? own : direct, CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
-/* Behind it a band of the source, and the distances of a tile's channels. */
+/* Behind it a band of the source and the distances of a tile's channels, or lines of what is gathered. */
 static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
     size_t source = p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) * sizeof(float) +

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The algorithms `winograd22` and `winograd32`: a call, cut into blocks. */
+/* A call of one of Winograd's algorithms, cut into blocks. */
 #ifndef CONVPOOL_WINOGRAD_RUN_H
 #define CONVPOOL_WINOGRAD_RUN_H
 
 #include "block.h"
+#include "pack.h"
 
 /* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; `upper`
  * where all of them lack their lower tiles. */
