@@ -135,7 +135,8 @@ def main():
                 spilled[key] = spills(loop, code)
     direct = max(name for name in loops if re.fullmatch(r"pixel_direct_windows_\d", name))
     windows = max(name for name in loops if re.fullmatch(r"windows_\d", name))
-    whole = [direct, *(direct.replace("windows", kind) for kind in ("filters", "squares", "points")), windows, *products]
+    others = [direct.replace("windows", kind) for kind in ("filters", "squares", "points")]
+    whole = [direct, *others, windows, *products]
     shown = list(loops) if "--all" in sys.argv else whole
 
     print("Modelled by %s, compiled by %s; nothing here was measured." % (

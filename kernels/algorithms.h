@@ -14,7 +14,7 @@
 #include "winograd/run.h"
 #endif
 
-/* Costs were fitted to measured times of some 250 layers on the ISAs of each family. */
+/* Costs were fitted to measured times of some 300 layers on the ISAs of each family. */
 #define OF_FAMILY(fused, separate) (VEC_FUSED ? (fused) : (separate))
 
 #if CONVPOOL_DIRECT

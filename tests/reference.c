@@ -285,9 +285,9 @@ enum { SIDE = 4 }; /* of the largest tile of inputs */
 /* The layer cut into tiles of tile x tile convolution outputs, of side x side inputs. */
 typedef struct tiling {
     size_t tile, filter, side, stride, conv_height, conv_width; /* the outputs that count */
-    size_t wide,
-        parts;     /* the filter's side; a filter of five is two parts across and down, of three and of two weights */
-    size_t pixels; /* across a unit: whole output pixels of whole tiles */
+    size_t wide;                                                /* the filter's side */
+    size_t parts;         /* across and down: a filter of five has two, of three weights and of two */
+    size_t pixels;        /* across a unit: whole output pixels of whole tiles */
     size_t rows, columns; /* of tiles */
 } tiling;
 

@@ -87,9 +87,11 @@ typedef struct tune_pixels {
 #endif
 
 /* What compilers are told for the sake of speed, and of exceptions, on the architectures that have kernels of their
- * own. Elsewhere the kernels are plain C. VEC_KEEP(a)          computes a vector here and now. Else GCC, where
- * multiply-add is two instructions, gathers the additions of one sum and spills the others; a loop that repeats one
- * product would compute it once; and clang would compute what it likes in lanes that are not taken in the end.
+ * own. Elsewhere the kernels are plain C.
+ *
+ *   VEC_KEEP(a)          computes a vector here and now. Else GCC, where multiply-add is two instructions, gathers the
+ *                        additions of one sum and spills the others; a loop that repeats one product would compute it
+ *                        once; and clang would compute what it likes in lanes that are not taken in the end.
  *   VEC_LOAD_ONCE(a)     loads a vector once: where instructions can take an operand from memory, GCC has each of those
  *                        that use it load it again.
  *   VEC_FORGET(pointer)  forgets what is known of a pointer, and so loads again what it points to.
