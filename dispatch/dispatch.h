@@ -6,11 +6,15 @@
 #include "convpool.h"
 #include "kernel.h"
 
+#include <stdint.h>
+
 /* shape.c: checks a spec but for its kernel; *shape is written where it returns CONVPOOL_OK. */
 convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_shape *shape);
 size_t convpool_tensor_bytes(size_t a, size_t b, size_t c); /* of so many floats; SIZE_MAX where that overflows */
 bool convpool_fits(size_t bytes);                           /* whether there may be an object of this size */
 bool convpool_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
+
+bool convpool_enums_valid(const convpool_layer_spec *spec); /* but for PReLU's slopes */
 
 /* choose.c: the kernels of this build, best ISA first, ended by NULL. */
 extern const convpool_isa *const convpool_isas[];
@@ -33,6 +37,23 @@ const char *convpool_find_name(const char *text);
 /* environment.c: the choice for this CPU. Where wanted is NULL or "", CONVPOOL_KERNEL decides: its algorithm where that
  * can compute the shape, else the best one of its ISA. */
 convpool_status convpool_resolve(const char *wanted, const convpool_shape *shape, convpool_choice *choice);
+
+/* layer.c: checks a spec and chooses its kernel. */
+convpool_status convpool_prepare(const convpool_layer_spec *spec, convpool_shape *shape, convpool_choice *choice);
+
+/* What convpool_layer_create_in() needs for it. */
+size_t convpool_layer_bytes(const convpool_shape *shape, const convpool_kernel *kernel);
+
+/* Whether so many bytes of memory overlap what a layer is made of. */
+bool convpool_layer_overlaps(const convpool_shape *shape, const float *weights, const float *bias, const void *memory,
+                             size_t bytes);
+
+static inline size_t convpool_align_up(size_t n) {
+    return (n + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * CONVPOOL_ALIGNMENT;
+}
+
+/* The first aligned address from p on. */
+static inline void *convpool_aligned(void *p) { return (char *)p + (convpool_align_up((uintptr_t)p) - (uintptr_t)p); }
 
 /* cpu.c: the CONVPOOL_NEEDS_... that this CPU and operating system meet, asked once. */
 unsigned convpool_cpu_features(void);

@@ -4,7 +4,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 struct convpool_layer {
@@ -14,8 +13,7 @@ struct convpool_layer {
     void *allocation; /* to be freed; NULL where the memory is the caller's */
 };
 
-/* Checks the spec from its enums on and chooses its kernel. */
-static convpool_status prepare(const convpool_layer_spec *spec, convpool_shape *shape, convpool_choice *choice) {
+convpool_status convpool_prepare(const convpool_layer_spec *spec, convpool_shape *shape, convpool_choice *choice) {
     convpool_status status = convpool_make_shape(spec, shape);
     return status != CONVPOOL_OK ? status : convpool_resolve(spec->kernel, shape, choice);
 }
@@ -27,17 +25,24 @@ static bool slopes_rise(const convpool_shape *s) {
     return true;
 }
 
-static size_t align_up(size_t n) { return (n + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * CONVPOOL_ALIGNMENT; }
+size_t convpool_layer_bytes(const convpool_shape *shape, const convpool_kernel *kernel) {
+    return CONVPOOL_ALIGNMENT - 1 + convpool_align_up(sizeof(convpool_layer)) + kernel->packed_size(shape);
+}
 
-static size_t memory_size(const convpool_shape *shape, const convpool_kernel *kernel) {
-    return CONVPOOL_ALIGNMENT - 1 + align_up(sizeof(convpool_layer)) + kernel->packed_size(shape);
+bool convpool_layer_overlaps(const convpool_shape *shape, const float *weights, const float *bias, const void *memory,
+                             size_t bytes) {
+    size_t of_channels = convpool_tensor_bytes(shape->out_channels, 1, 1);
+    return convpool_overlap(memory, bytes, weights, convpool_tensor_bytes(shape->out_channels, shape->depth, 1)) ||
+           (bias != NULL && convpool_overlap(memory, bytes, bias, of_channels)) ||
+           (shape->activation == CONVPOOL_ACTIVATION_PRELU &&
+            convpool_overlap(memory, bytes, shape->slopes, of_channels));
 }
 
 static convpool_layer *place(convpool_shape *shape, const convpool_kernel *kernel, const float *weights,
                              const float *bias, void *memory, void *allocation) {
     if (shape->late && shape->activation == CONVPOOL_ACTIVATION_PRELU) shape->late = !slopes_rise(shape);
-    convpool_layer *layer = (void *)((char *)memory + (align_up((uintptr_t)memory) - (uintptr_t)memory));
-    void *packed = (char *)layer + align_up(sizeof *layer);
+    convpool_layer *layer = convpool_aligned(memory);
+    void *packed = (char *)layer + convpool_align_up(sizeof *layer);
     kernel->pack(shape, weights, bias, packed);
     shape->slopes = NULL; /* they are packed */
     *layer = (convpool_layer){*shape, kernel, packed, allocation};
@@ -47,8 +52,8 @@ static convpool_layer *place(convpool_shape *shape, const convpool_kernel *kerne
 size_t convpool_layer_memory_size(const convpool_layer_spec *spec) {
     convpool_shape shape;
     convpool_choice choice;
-    if (spec == NULL || prepare(spec, &shape, &choice) != CONVPOOL_OK) return 0;
-    return memory_size(&shape, choice.kernel);
+    if (spec == NULL || convpool_prepare(spec, &shape, &choice) != CONVPOOL_OK) return 0;
+    return convpool_layer_bytes(&shape, choice.kernel);
 }
 
 convpool_status convpool_layer_create(const convpool_layer_spec *spec, const float *weights, const float *bias,
@@ -58,9 +63,9 @@ convpool_status convpool_layer_create(const convpool_layer_spec *spec, const flo
     if (spec == NULL || weights == NULL) return CONVPOOL_INVALID_ARGUMENT;
     convpool_shape shape;
     convpool_choice choice;
-    convpool_status status = prepare(spec, &shape, &choice);
+    convpool_status status = convpool_prepare(spec, &shape, &choice);
     if (status != CONVPOOL_OK) return status;
-    void *memory = malloc(memory_size(&shape, choice.kernel));
+    void *memory = malloc(convpool_layer_bytes(&shape, choice.kernel));
     if (memory == NULL) return CONVPOOL_OUT_OF_MEMORY;
     *layer = place(&shape, choice.kernel, weights, bias, memory, memory);
     return CONVPOOL_OK;
@@ -73,15 +78,11 @@ convpool_status convpool_layer_create_in(const convpool_layer_spec *spec, const 
     if (spec == NULL || weights == NULL || memory == NULL) return CONVPOOL_INVALID_ARGUMENT;
     convpool_shape shape;
     convpool_choice choice;
-    convpool_status status = prepare(spec, &shape, &choice);
+    convpool_status status = convpool_prepare(spec, &shape, &choice);
     if (status != CONVPOOL_OK) return status;
-    size_t needed = memory_size(&shape, choice.kernel);
+    size_t needed = convpool_layer_bytes(&shape, choice.kernel);
     if (memory_bytes < needed) return CONVPOOL_OUT_OF_MEMORY;
-    size_t of_channels = convpool_tensor_bytes(shape.out_channels, 1, 1);
-    if (convpool_overlap(memory, needed, weights, convpool_tensor_bytes(shape.out_channels, shape.depth, 1)) ||
-        (bias != NULL && convpool_overlap(memory, needed, bias, of_channels)) ||
-        (shape.activation == CONVPOOL_ACTIVATION_PRELU && convpool_overlap(memory, needed, shape.slopes, of_channels)))
-        return CONVPOOL_INVALID_ARGUMENT;
+    if (convpool_layer_overlaps(&shape, weights, bias, memory, needed)) return CONVPOOL_INVALID_ARGUMENT;
     *layer = place(&shape, choice.kernel, weights, bias, memory, NULL);
     return CONVPOOL_OK;
 }

@@ -17,13 +17,12 @@ bool convpool_overlap(const void *a, size_t a_bytes, const void *b, size_t b_byt
     return first < second ? second - first < a_bytes : first - second < b_bytes;
 }
 
-static bool arguments_valid(const convpool_layer_spec *spec) {
+bool convpool_enums_valid(const convpool_layer_spec *spec) {
     /* As unsigned: an enum read from a wrong spec may hold anything, and its type may have a sign or none. */
     return (unsigned)spec->filter <= CONVPOOL_CONVOLUTION && (unsigned)spec->pool <= CONVPOOL_POOL_MAX_2X2_CEIL &&
            (unsigned)spec->activation <= CONVPOOL_ACTIVATION_ELU &&
            (unsigned)spec->weights_layout <= CONVPOOL_WEIGHTS_OHWI &&
-           (unsigned)spec->input_layout <= CONVPOOL_IMAGE_HWC && (unsigned)spec->output_layout <= CONVPOOL_IMAGE_HWC &&
-           (spec->activation != CONVPOOL_ACTIVATION_PRELU || spec->slopes != NULL);
+           (unsigned)spec->input_layout <= CONVPOOL_IMAGE_HWC && (unsigned)spec->output_layout <= CONVPOOL_IMAGE_HWC;
 }
 
 static void set_weights_layout(convpool_weights_layout layout, convpool_shape *s) {
@@ -64,7 +63,8 @@ static bool sizes_fit(const convpool_shape *s) {
 }
 
 convpool_status convpool_make_shape(const convpool_layer_spec *spec, convpool_shape *shape) {
-    if (!arguments_valid(spec)) return CONVPOOL_INVALID_ARGUMENT;
+    if (!convpool_enums_valid(spec) || (spec->activation == CONVPOOL_ACTIVATION_PRELU && spec->slopes == NULL))
+        return CONVPOOL_INVALID_ARGUMENT;
     convpool_shape s = {
         .channels = spec->in_channels,
         .height = spec->in_height,

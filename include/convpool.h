@@ -50,8 +50,8 @@
  *     infinity less infinity and infinity times zero are NaN.
  *   - ReLU and ReLU6 give +0 for every negative number and for -0.
  *   - The maximum is taken first, then bias and activation follow; only with an infinite bias does that differ from the
- *     formula above. They come first where the activation may fall as its argument rises: where any slope is not above
- * 0, where alpha is negative or NaN, and for the sigmoid.
+ *     formula above. They come first where the activation may fall as its argument rises: where a slope is zero,
+ *     negative or NaN, where alpha is negative or NaN, and for the sigmoid.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
@@ -325,6 +325,78 @@ CONVPOOL_API convpool_status convpool_global_average(const float *input, size_t 
  * output may equal input, but not overlap it otherwise. A count of 0 is fine, even with NULL. Returns what
  * convpool_relu() does. */
 CONVPOOL_API convpool_status convpool_softmax(const float *input, size_t count, float *output);
+
+/* What a stage of a network is. An image goes in and an image comes out; [C][H][W] are the former's extents. */
+typedef enum convpool_stage_kind {
+    CONVPOOL_STAGE_LAYER = 0,      /* a convolution or dense layer: spec, weights and bias as convpool_layer_create()
+                                      takes them */
+    CONVPOOL_STAGE_MAX_POOL,       /* the largest of each window of spec.filter_height x spec.filter_width pixels (each
+                                      2 where 0), spec.stride_... apart (the window's own extent where 0). spec.pad_...
+                                      surround the image and count for nothing: */
+    CONVPOOL_STAGE_AVERAGE_POOL,   /* an average is over the pixels that are there. Windows that do not fit the padded
+                                      image are dropped; what other libraries call ceil mode is more padding */
+    CONVPOOL_STAGE_GLOBAL_MAX,     /* the largest of each channel: C x 1 x 1 */
+    CONVPOOL_STAGE_GLOBAL_AVERAGE, /* as convpool_global_average(): C x 1 x 1 */
+    CONVPOOL_STAGE_SCALE,          /* weights[c] x + bias[c]: batch normalization that no layer can take in */
+    CONVPOOL_STAGE_ACTIVATION,     /* spec.activation, with spec.activation_parameter and spec.slopes [C] */
+    CONVPOOL_STAGE_SOFTMAX,        /* as convpool_softmax(), over the channels of a 1x1 image */
+    CONVPOOL_STAGE_LOG_SOFTMAX     /* its natural logarithm, within 4 u of the exact one or of 1, whichever is more */
+} convpool_stage_kind;
+
+/* One stage. Zero-initialise, then set what you need. From the second stage on spec.in_channels, in_height and in_width
+ * may be 0: what comes in; else they must be that. The first stage's say what the image is, whatever its kind, and
+ * its spec.input_layout how that lies; the last stage's spec.output_layout says how the result does. Other layouts do
+ * not count, nor do spec.pool, spec.activation and spec.out_channels where the kind has no use for them.
+ * spec.kernel counts for each stage as for a layer; of a stage that is none, an algorithm's name says nothing. */
+typedef struct convpool_stage {
+    convpool_stage_kind kind;
+    convpool_layer_spec spec;
+    const float *weights, *bias; /* a layer's or a scale's; bias may be NULL: zeros. Else not read */
+} convpool_stage;
+
+/* Stages, one after the other, with all that they need: immutable, so that threads may share it. */
+typedef struct convpool_network convpool_network;
+
+/* The bytes that convpool_network_create_in() needs; 0 where it would refuse these stages. */
+CONVPOOL_API size_t convpool_network_memory_size(const convpool_stage *stages, size_t stage_count);
+
+/* Makes a network and stores it in *network; the caller owns it and ends it with convpool_network_destroy(). All that
+ * the stages point to, and they themselves, may be freed or overwritten afterwards. Costs one allocation. Returns
+ * CONVPOOL_OK, CONVPOOL_OUT_OF_MEMORY, or what is wrong with the first stage that is: CONVPOOL_INVALID_ARGUMENT (stages
+ * or network is NULL; no stages; a bad enum value; a layer or a scale without weights; PReLU without slopes),
+ * CONVPOOL_INVALID_SHAPE (as for a layer; extents that are not what comes in, or none of the first stage; a pool's
+ * window larger than the padded image, or in padding alone; softmax of more than one pixel), CONVPOOL_KERNEL_UNKNOWN or
+ * CONVPOOL_KERNEL_UNSUPPORTED. */
+CONVPOOL_API convpool_status convpool_network_create(const convpool_stage *stages, size_t stage_count,
+                                                     convpool_network **network);
+
+/* The same in memory of the caller's, as convpool_layer_create_in(): it may overlap neither the stages nor what they
+ * point to. */
+CONVPOOL_API convpool_status convpool_network_create_in(const convpool_stage *stages, size_t stage_count, void *memory,
+                                                        size_t memory_size, convpool_network **network);
+
+/* Frees what convpool_network_create() allocated; nothing for one made by convpool_network_create_in(). NULL is fine.
+ * No other thread may be using the network. */
+CONVPOOL_API void convpool_network_destroy(convpool_network *network);
+
+/* Stores the extents of the first stage's input, and of the last one's output, as convpool_layer_output_shape() does.
+ */
+CONVPOOL_API void convpool_network_input_shape(const convpool_network *network, size_t *channels, size_t *height,
+                                               size_t *width);
+CONVPOOL_API void convpool_network_output_shape(const convpool_network *network, size_t *channels, size_t *height,
+                                                size_t *width);
+
+/* Bytes of scratch memory that one running call needs, at any alignment: the images between stages, two at a time, and
+ * what the layers need. May be 0. 0 for NULL. */
+CONVPOOL_API size_t convpool_network_scratch_size(const convpool_network *network);
+
+/* Applies the network to one image; everything else as convpool_layer_run(). */
+CONVPOOL_API convpool_status convpool_network_run(const convpool_network *network, const float *input, float *output,
+                                                  void *scratch);
+
+/* The layer of a stage, to be asked for its kernel, its shape, its bound; not to be run, as it has layouts of the
+ * network's choice. It lives as long as the network. NULL where the stage is no layer or there is none, or of NULL. */
+CONVPOOL_API const convpool_layer *convpool_network_layer(const convpool_network *network, size_t stage);
 
 /* One kernel of this build. The strings are static. */
 typedef struct convpool_kernel_info {

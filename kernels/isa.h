@@ -4,6 +4,7 @@
 #define CONVPOOL_ISA_H
 
 #include "algorithms.h"
+#include "between.h"
 #include "stages.h"
 
 #define CONVPOOL_ISA(isa, what) \
@@ -18,6 +19,7 @@
         .relu = relu, \
         .global_average = global_average, \
         .softmax = softmax, \
+        .between = between, \
     };
 
 #endif

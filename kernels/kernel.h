@@ -116,6 +116,21 @@ typedef struct convpool_kernel {
 
 enum { CONVPOOL_ALIGNMENT = 64 };
 
+/* A stage of a network that is no layer, checked: on images [height][width][channels], the window and stride a pool's.
+ * dispatch/network.c makes it. */
+typedef struct convpool_between {
+    convpool_stage_kind kind;
+    size_t channels, height, width, out_height, out_width;
+    size_t window_height, window_width, stride_height, stride_width, pad_top, pad_left;
+    convpool_activation activation;
+    float parameter;
+    const float *per_channel[2]; /* a scale's weights and bias, or PReLU's slopes, see CONVPOOL_REPEATED; or NULL */
+} convpool_between;
+
+/* What each channel has is repeated in order, so that a vector of any successive ones can be loaded: so many more than
+ * there are channels, the longest vector. */
+enum { CONVPOOL_REPEATED = 16 };
+
 /* winograd/weights.c. The T of winograd/scheme.h: every input of smaller magnitude can be transformed; 0 where weights
  * or bias forbid it to any. bias may be NULL. */
 float convpool_winograd_limit(const convpool_shape *shape, const float *weights, const float *bias);
@@ -138,7 +153,9 @@ typedef struct convpool_isa {
     void (*max_pool_2x2)(const float *input, size_t channels, size_t height, size_t width, float *output);
     void (*relu)(const float *input, size_t count, float *output);
     void (*global_average)(const float *input, size_t channels, size_t pixels, float *output);
-    void (*softmax)(const float *input, size_t count, float *output); /* at least one */
+    void (*softmax)(const float *input, size_t count, float *output);                  /* at least one */
+    void (*between)(const convpool_between *stage, const float *input, float *output); /* activations, scales and
+                                                                                           softmax also in place */
 } convpool_isa;
 
 #endif

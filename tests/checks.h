@@ -61,6 +61,11 @@
     X(layers, large_images) \
     X(layers, activations_are_exact_enough) \
     X(layers, monotone_activations_never_fall) \
+    X(network, is_its_stages) \
+    X(network, special_values) \
+    X(network, log_softmax_is_exact_enough) \
+    X(network, errors_of_create) \
+    X(network, errors_of_run) \
     X(conformance, fused_layer) \
     X(conformance, pool_and_relu) \
     X(bound, is_the_documented_formula) \

@@ -107,6 +107,20 @@ static convpool_layer_spec spec_of(size_t shape, unsigned mode, const char *kern
     return spec;
 }
 
+/* A network of every kind of stage, whose weights are those of all. */
+enum { STAGES = 9, NETWORK_SCRATCH = 65536 };
+static convpool_network *network;
+static unsigned char network_scratch[NETWORK_SCRATCH];
+
+static void make_stages(convpool_stage stages[STAGES]) {
+    memset(stages, 0, STAGES * sizeof *stages);
+    for (int i = 0; i < STAGES; i++)
+        stages[i].kind = (convpool_stage_kind)i, stages[i].weights = weights, stages[i].bias = bias;
+    stages[0].spec = (convpool_layer_spec){
+        .in_channels = 3, .in_height = 20, .in_width = 21, .out_channels = 10, .pool = CONVPOOL_POOL_NONE};
+    stages[CONVPOOL_STAGE_ACTIVATION].spec.activation = CONVPOOL_ACTIVATION_TANH;
+}
+
 /* Everything that runs on this layer; its image has an infinity in one of two runs. Returns how many calls failed. */
 static size_t run_all(const convpool_layer *layer) {
     size_t channels, height, width, wrong = 0;
@@ -121,6 +135,7 @@ static size_t run_all(const convpool_layer *layer) {
     wrong += convpool_global_average(input, 2, 7, 11, output) != CONVPOOL_OK;
     wrong += convpool_softmax(input, 77, output) != CONVPOOL_OK;
     wrong += !(convpool_layer_error_bound(layer, 1) >= 0);
+    wrong += convpool_network_run(network, input, output, network_scratch) != CONVPOOL_OK;
     return wrong;
 }
 
@@ -169,6 +184,24 @@ static void every_allocation_fails_in_turn(void) {
     report(wrong == 0 && injected > 0, "create says that memory is out, and loses none", "faults injected", injected);
 }
 
+/* The same of a network, whose weights are all that it allocates for. */
+static void every_allocation_of_a_network_fails(void) {
+    convpool_stage stages[STAGES];
+    make_stages(stages);
+    size_t wrong = 0;
+    for (failing = 0; failing < 2; failing++) {
+        long before = balance;
+        asked = 0;
+        network = (convpool_network *)(void *)input;
+        convpool_status status = convpool_network_create(stages, STAGES, &network);
+        wrong += failing == 0 ? status != CONVPOOL_OUT_OF_MEMORY || network != NULL || balance != before
+                              : status != CONVPOOL_OK || asked != 1;
+    }
+    failing = SIZE_MAX;
+    wrong += convpool_network_scratch_size(network) > sizeof network_scratch;
+    report(wrong == 0, "convpool_network_create says that memory is out, and loses none", "wrong", wrong);
+}
+
 static size_t wrong_runs;
 
 static void run_without_allocating(const convpool_layer *layer) {
@@ -189,6 +222,14 @@ static void create_in_without_allocating(void) {
             convpool_layer_destroy(layer);
             wrong += asked != before;
         }
+    static unsigned char of_network[65536];
+    convpool_stage stages[STAGES];
+    convpool_network *made;
+    make_stages(stages);
+    size_t before = asked;
+    wrong += convpool_network_create_in(stages, STAGES, of_network, sizeof of_network, &made) != CONVPOOL_OK;
+    convpool_network_destroy(made);
+    wrong += asked != before;
     report(wrong == 0, "create_in and destroy allocate nothing", "layers", count);
 }
 
@@ -233,6 +274,7 @@ static void run_unmasked(const convpool_layer *layer) {
         convpool_layer_run_rows(layer, input, output, scratch, height / 2, height - height / 2) != CONVPOOL_OK;
     wrong_runs += convpool_relu(input, 77, output) != CONVPOOL_OK;
     wrong_runs += convpool_max_pool_2x2(input, 2, 7, 11, output) != CONVPOOL_OK;
+    wrong_runs += convpool_network_run(network, input, output, network_scratch) != CONVPOOL_OK;
     wrong_runs += !(convpool_layer_error_bound(layer, (double)INFINITY) >= 0);
 }
 
@@ -298,6 +340,7 @@ int main(void) {
     for (size_t i = 0; i < MOST_IN; i++)
         input[i] = (float)(i % 13) - 6;
     every_allocation_fails_in_turn();
+    every_allocation_of_a_network_fails();
 
     size_t count = for_each_layer(run_without_allocating);
     report(wrong_runs == 0, "run allocates nothing", "layers", count);
@@ -327,6 +370,7 @@ int main(void) {
         report(wrong_runs == 0 && most_stack > 0 && most_stack <= STACK_MAX, "run takes no more stack than it says",
                "bytes at most", most_stack);
     }
+    convpool_network_destroy(network);
     printf("1..%zu\n", tests);
     return failures > 0;
 }

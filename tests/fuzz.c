@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A target for libFuzzer: bytes become a spec, data, a layout in guarded memory, bands of rows and a kernel's name.
  * What the spec says must be refused with its status; else every supported kernel must return the reference's bits,
- * within the bound, and write nothing outside. */
+ * within the bound, and write nothing outside. Or they become the stages of a network, which is refused, or returns
+ * what its stages do. */
 #include "dispatch.h"
+#include "network.h"
 #include "problem.h"
 #include "random.h"
 
@@ -214,12 +216,73 @@ static void fill(bytes *b, problem *p, unsigned input_kind, unsigned weight_kind
     }
 }
 
+enum { STAGES = 5, STAGE_WEIGHTS = 40000, STAGE_IMAGE = 20000 };
+
+/* Whether the stages are a network that is small enough to be tried, its images and weights no larger than that. Each
+ * stage's input is what the network of those before it gives. */
+static bool is_small(const convpool_stage *stages, size_t count) {
+    size_t e[3] = {stages->spec.in_channels, stages->spec.in_height, stages->spec.in_width};
+    bool small = true;
+    for (size_t i = 0; i < count && small; i++) {
+        convpool_layer_spec spec = stages[i].spec;
+        convpool_shape shape;
+        convpool_network *network;
+        spec.in_channels = e[0], spec.in_height = e[1], spec.in_width = e[2];
+        small = e[0] <= STAGE_IMAGE && e[1] <= STAGE_IMAGE && e[2] <= STAGE_IMAGE && e[0] * e[1] * e[2] <= STAGE_IMAGE;
+        if (small && stages[i].kind == CONVPOOL_STAGE_LAYER)
+            small = convpool_make_shape(&spec, &shape) == CONVPOOL_OK && shape.out_channels <= STAGE_WEIGHTS &&
+                    shape.depth <= STAGE_WEIGHTS / shape.out_channels && shape.padded_height < 100 &&
+                    shape.padded_width < 100 && shape.out_height * shape.out_width * shape.depth < 100000;
+        small = small && e[0] <= STAGE_WEIGHTS;
+        if (!small || convpool_network_create(stages, i + 1, &network) != CONVPOOL_OK) return false;
+        convpool_network_output_shape(network, &e[0], &e[1], &e[2]);
+        convpool_network_destroy(network);
+    }
+    return small && e[0] * e[1] * e[2] <= STAGE_IMAGE;
+}
+
+static void fuzz_network(bytes *b, uint64_t *state) {
+    static float weights[STAGE_WEIGHTS], slopes[STAGES][21], input[STAGE_IMAGE];
+    static char names[STAGES][24];
+    convpool_stage stages[STAGES];
+    size_t count = byte(b) % (STAGES + 1);
+    unsigned kind = byte(b), input_kind = byte(b);
+    memset(stages, 0, sizeof stages), memset(names, 0, sizeof names);
+    for (size_t i = 0; i < count; i++) {
+        unsigned mode = byte(b);
+        stages[i].kind = (convpool_stage_kind)(byte(b) % 10);
+        stages[i].spec = spec_of(b, mode, names[i], slopes[i], state);
+        stages[i].weights = mode % 32 ? weights : NULL;
+        stages[i].bias = mode % 3 ? weights + STAGE_WEIGHTS / 2 : NULL;
+        if (mode % 8) stages[i].spec.kernel = NULL;
+        if (i > 0 && mode % 16) stages[i].spec.in_channels = stages[i].spec.in_height = stages[i].spec.in_width = 0;
+    }
+    unsigned char *little = memset(put(MEMORY, NULL, 100, AT_END, 0), CANARY, 100);
+    convpool_network *network = (convpool_network *)(void *)little;
+    convpool_status status = convpool_network_create_in(stages, count, little, 100, &network);
+    demand(status != CONVPOOL_OK && network == NULL);
+    demand((convpool_network_memory_size(stages, count) > 0) == (status == CONVPOOL_OUT_OF_MEMORY));
+    for (size_t i = 0; i < 100; i++)
+        demand(little[i] == CANARY);
+    for (size_t i = 0; i < STAGE_WEIGHTS; i++)
+        weights[i] = i < 4000 ? number(b, state, kind) : weights[i - 4000];
+    if (status != CONVPOOL_OUT_OF_MEMORY || !is_small(stages, count)) return;
+    for (size_t i = 0; i < STAGE_IMAGE; i++)
+        input[i] = number(b, state, input_kind);
+    check_network(stages, count, input, false, state);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bytes b = {data, size};
     char name[24] = {0};
     static float slopes[21];
     uint64_t state = several(&b, 2);
     unsigned mode = byte(&b), place_byte = byte(&b), input_kind = byte(&b), weight_kind = byte(&b);
+    if (mode % 16 == 15) {
+        fuzz_network(&b, &state);
+        demand(checks_failed == 0);
+        return 0;
+    }
     convpool_layer_spec spec = spec_of(&b, mode, name, slopes, &state);
     convpool_status expected = expected_status(&spec);
     check_refusal(&spec, expected);
