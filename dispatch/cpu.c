@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What this CPU can do: the only file that knows cpu_features. A build without it (CONVPOOL_CPU_FEATURES,
- * the name of its header, is not defined) holds only kernels that every CPU of its architecture can run. */
+/* What this CPU can do: the only file that knows cpu_features, of which CONVPOOL_CPU_FEATURES is the header's name. A
+ * build without it asks the compiler's own runtime (CONVPOOL_ASKS_COMPILER), or holds only kernels that every CPU of its
+ * architecture can run. */
 #include "dispatch.h"
 #include "once.h"
 
@@ -11,8 +12,8 @@
 #include CONVPOOL_CPU_FEATURES
 #endif
 
-/* The first of an ISA's needs that is not met is given as the reason. cpu_features reports AVX2 and AVX-512F
- * only where the operating system saves their registers. */
+/* The first of an ISA's needs that is not met is given as the reason. Both report AVX2 and AVX-512F only
+ * where the operating system saves their registers. */
 static const struct {
     unsigned bit;
     const char *name, *reason;
@@ -41,6 +42,15 @@ static unsigned ask(void) {
     if (x86.avx512bw) features |= CONVPOOL_NEEDS_AVX512BW;
     if (x86.avx512dq) features |= CONVPOOL_NEEDS_AVX512DQ;
     if (x86.avx512vl) features |= CONVPOOL_NEEDS_AVX512VL;
+#elif defined(CONVPOOL_ASKS_COMPILER)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("sse2")) features |= CONVPOOL_NEEDS_SSE2;
+    if (__builtin_cpu_supports("avx2")) features |= CONVPOOL_NEEDS_AVX2;
+    if (__builtin_cpu_supports("fma")) features |= CONVPOOL_NEEDS_FMA3;
+    if (__builtin_cpu_supports("avx512f")) features |= CONVPOOL_NEEDS_AVX512F;
+    if (__builtin_cpu_supports("avx512bw")) features |= CONVPOOL_NEEDS_AVX512BW;
+    if (__builtin_cpu_supports("avx512dq")) features |= CONVPOOL_NEEDS_AVX512DQ;
+    if (__builtin_cpu_supports("avx512vl")) features |= CONVPOOL_NEEDS_AVX512VL;
 #endif
     return features;
 }

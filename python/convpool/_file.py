@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""Reads and writes files of networks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _library, _reference
+from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder, UnsupportedError
+from ._network import Network, to_chw
+from ._stages import Stage
+
+FORMAT = 1
+SEED = 60
+CLOSE = 1e-4  # what float32 may make of the largest output
+
+
+def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool = True) -> Network:
+    """Reads a trained network.
+
+    Parameters
+    ----------
+    file : path
+        ``.h5``, ``.hdf5`` or ``.keras`` (Keras 1, 2 and 3; needs h5py), ``.onnx`` (needs onnx), or ``.npz`` as
+        `Network.save` writes it.
+    output : str, optional
+        Of an ONNX file with several outputs, the name of the one that is wanted.
+    check : bool
+        Whether the network is held to a float64 computation in NumPy, on a random input; an .npz file to its own test
+        case.
+
+    Returns
+    -------
+    Network
+        It takes images as the file's own framework does, and gives what that would.
+
+    Raises
+    ------
+    UnsupportedError
+        The file holds what convpool cannot compute. The message says where.
+    """
+    path = os.fspath(file)
+    ending = os.path.splitext(path)[1].lower()
+    if output is not None and ending != ".onnx":
+        raise ValueError("output is for ONNX files")
+    if ending == ".npz":
+        return _load_npz(path, check)
+    with open(path, "rb"):  # a file that cannot be read is told so, whatever the reader
+        pass
+    builder: Builder
+    if ending in (".h5", ".hdf5"):
+        from ._keras import read_h5
+
+        builder = read_h5(path)
+    elif ending == ".keras":
+        from ._keras import read_keras
+
+        builder = read_keras(path)
+    elif ending == ".onnx":
+        from ._onnx import read_onnx
+
+        builder = read_onnx(path, output)
+    else:
+        raise ValueError(f"{path!r} is none of .h5, .hdf5, .keras, .onnx, .npz")
+    steps = list(builder.stages)
+    stages, shape, outside, result = builder.finish()
+    network = Network._of([as_float32(stage) for stage in stages], shape, outside, result)
+    if check:
+        _check(network, steps)
+    return network
+
+
+def as_float32(stage: Stage) -> Stage:
+    """With the numbers that the library takes."""
+    for field in ("weights", "bias", "slopes"):
+        values = getattr(stage, field)
+        if values is not None:
+            with np.errstate(over="ignore"):
+                setattr(stage, field, np.ascontiguousarray(values, np.float32))
+    return stage
+
+
+def _check(network: Network, steps: list[Stage]) -> None:
+    """Holds a network to the steps of its file, in float64."""
+    from ._graph import expand
+
+    x = random_input(network.input_shape, SEED)
+    image = x.astype(np.float64).reshape(from_layout(network._shape, network._outside[1]))
+    if network._outside[1] == "HWC":
+        image = image.transpose(2, 0, 1)
+    expected = _reference.run(expand(steps, network._shape), image)
+    if network._result[1] == "HWC":
+        expected = expected.transpose(1, 2, 0)
+    got = network(x).astype(np.float64).reshape(-1)
+    expected = expected.reshape(-1)
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=1e-30)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(got - expected)
+    wrong = (off > CLOSE * largest) | (np.isnan(got) != np.isnan(expected))
+    if wrong.any():
+        raise RuntimeError(
+            f"the network is off by {off[wrong].max() / largest:.2g} of its largest output: please report this file; "
+            "check=False leaves this out"
+        )
+
+
+def from_layout(shape: tuple[int, int, int], layout: str) -> tuple[int, int, int]:
+    """The extents of an image in this layout."""
+    return (shape[1], shape[2], shape[0]) if layout == "HWC" else shape
+
+
+def random_input(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    """Numbers in [0, 1), the same on every machine: splitmix64."""
+    count = int(np.prod(shape))
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
+
+
+def bits_hash(y: NDArray[np.float32]) -> str:
+    """Of a result, to the last bit: zeros of either sign alike, and any NaN."""
+    y = np.where(np.isnan(y), np.float32(np.nan), y + np.float32(0.0)).astype("<f4")
+    return hashlib.sha256(y.tobytes()).hexdigest()
+
+
+def families() -> dict[str, str]:
+    """An instruction set of each family that runs here: with fused multiply-add, and without."""
+    found: dict[str, str] = {}
+    for row in _library.kernels():
+        if row["supported"]:
+            found.setdefault("fused" if row["isa"] in ("avx512", "avx2", "neon") else "separate", row["isa"])
+    return found
+
+
+def save(network: Network, file: str | os.PathLike[str]) -> None:
+    """Network.save()."""
+    arrays: dict[str, Any] = {}
+    stages = []
+    for index, stage in enumerate(network._stages):
+        entry: dict[str, Any] = {key: getattr(stage, key) for key in SCALARS}
+        for field in ("weights", "bias", "slopes"):
+            values = getattr(stage, field)
+            entry[field] = values is not None
+            if values is not None:
+                arrays[f"{index}.{field}"] = np.ascontiguousarray(values, np.float32)
+        stages.append(entry)
+    x = random_input(network.input_shape, SEED)
+    test = {name: bits_hash(network._compile(isa)(x, None, "")) for name, isa in families().items()}
+    arrays["output"] = network(x)
+    arrays["network"] = np.array(
+        json.dumps(
+            {
+                "format": FORMAT,
+                "version": _library.version(),
+                "shape": network._shape,
+                "outside": network._outside,
+                "result": network._result,
+                "stages": stages,
+                "seed": SEED,
+                "hashes": test,
+            }
+        )
+    )
+    with open(file, "wb") as target:
+        np.savez(target, **arrays)
+
+
+SCALARS = ("kind", "name", "window", "strides", "pads", "pool", "activation", "parameter", "kernel")
+TUPLES = {"window": 2, "strides": 2, "pads": 4}
+
+
+def _load_npz(path: str, check: bool) -> Network:
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > 8 * MOST_WEIGHTS:
+            raise UnsupportedError("the file says that it holds more than a small network does")
+    with np.load(path, allow_pickle=False) as arrays:
+        if "network" not in arrays:
+            raise UnsupportedError("the file holds no network of convpool's")
+        text = json.loads(str(arrays["network"]))
+        if text.get("format") != FORMAT:
+            raise UnsupportedError(f"the file has the format {text.get('format')!r}, of another version: {FORMAT} is known")
+        stages = [_read_stage(entry, index, arrays) for index, entry in enumerate(text["stages"])]
+        expected = np.asarray(arrays["output"])
+    shape = tuple(int(n) for n in text["shape"])
+    (outside, layout), (result, last) = text["outside"], text["result"]
+    outside, result = tuple(map(int, outside)), tuple(map(int, result))
+    _library.pick(layout, _library.IMAGE_LAYOUTS, "layout")
+    _library.pick(last, _library.IMAGE_LAYOUTS, "layout")
+    if len(shape) != 3 or min(shape) < 1 or np.prod(outside) != np.prod(shape) or (len(outside) == 3 and to_chw(outside, layout) != shape):
+        raise UnsupportedError(f"an input of {outside} that is an image of {shape}")
+    _check_size(stages, (shape[0], shape[1], shape[2]))
+    network = Network._of(stages, (shape[0], shape[1], shape[2]), (outside, layout), (result, last))
+    if check:
+        _check_npz(network, text, expected)
+    return network
+
+
+def _check_size(stages: list[Stage], shape: tuple[int, int, int]) -> None:
+    work = 0
+    for stage in stages:
+        work += stage.multiply_adds(shape)
+        shape = stage.output_shape(shape)
+        if np.prod(shape, dtype=float) > LARGEST_IMAGE or work > MOST_WORK:
+            raise UnsupportedError("the file's network is no small one")
+
+
+def _read_stage(entry: dict[str, Any], index: int, arrays: Any) -> Stage:
+    fields = {key: entry[key] for key in SCALARS}
+    for key, length in TUPLES.items():
+        fields[key] = tuple(int(n) for n in fields[key])
+        if len(fields[key]) != length or min(fields[key]) < 0:
+            raise UnsupportedError(f"stage {index} has the {key} {entry[key]!r}")
+    for key, names in (("kind", _library.KINDS), ("pool", _library.POOLS), ("activation", _library.ACTIVATIONS)):
+        if fields[key] not in names:
+            raise UnsupportedError(f"stage {index} has the {key} {fields[key]!r}")
+    stage = Stage(**fields)
+    stage.parameter, stage.name = float(stage.parameter), str(stage.name)
+    for field in ("weights", "bias", "slopes"):
+        if entry[field]:
+            values = arrays[f"{index}.{field}"]
+            if values.dtype != np.float32:
+                raise UnsupportedError(f"the {field} of stage {index} are {values.dtype}")
+            setattr(stage, field, np.ascontiguousarray(values))
+    return checked(stage, index)
+
+
+def checked(stage: Stage, index: int) -> Stage:
+    """Refuses a stage whose arrays are not what its kind takes."""
+    dims = {"layer": 4, "scale": 1}.get(stage.kind)
+    if dims is not None and (stage.weights is None or stage.weights.ndim != dims):
+        raise UnsupportedError(f"stage {index} has no weights of {dims} dimensions")
+    if stage.kind == "layer" and stage.weights is not None and stage.weights.shape[2:] != stage.window:
+        raise UnsupportedError(f"stage {index} has weights for another window")
+    if stage.weights is not None and stage.bias is not None and stage.bias.shape != stage.weights.shape[:1]:
+        raise UnsupportedError(f"stage {index} has a bias of shape {stage.bias.shape}")
+    if stage.activation == "prelu" and stage.kind in ("layer", "activation"):
+        outputs = None if stage.weights is None else stage.weights.shape[0]
+        if stage.slopes is None or stage.slopes.ndim != 1 or outputs not in (None, stage.slopes.shape[0]):
+            raise UnsupportedError(f"stage {index} has no slopes for each channel")
+    return stage
+
+
+def _check_npz(network: Network, text: dict[str, Any], expected: NDArray[Any]) -> None:
+    """Runs the file's test case: to the last bit where this version wrote it."""
+    x = random_input(network.input_shape, int(text["seed"]))
+    got = network(x)
+    if expected.shape != got.shape:
+        raise UnsupportedError(f"the file's test case has the shape {expected.shape}, the network's output {got.shape}")
+    if text["version"] == _library.version():
+        for family, isa in families().items():
+            known = text["hashes"].get(family)
+            if known is not None and bits_hash(network._compile(isa)(x, None, "")) != known:
+                raise RuntimeError(f"the file's test case fails on {isa}: the file is damaged, or this build is wrong")
+    largest = np.abs(expected[np.isfinite(expected)]).max(initial=1e-30)
+    if not np.allclose(got, expected, rtol=0, atol=float(CLOSE * largest), equal_nan=True):
+        raise RuntimeError("the file's test case fails: the file is damaged, or this build is wrong")

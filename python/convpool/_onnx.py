@@ -1,0 +1,535 @@
+# SPDX-License-Identifier: MIT
+"""Reads ONNX files: what exporters leave of a network without branches."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._graph import MOST_WEIGHTS, Builder, Float64, UnsupportedError, as_float64
+
+Const = NDArray[Any]
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise ImportError("reading ONNX files needs onnx: pip install convpool[onnx]") from None
+    return onnx
+
+
+class _Tensors:
+    """Arrays of a file, read when they are asked for; external data only from the file's own folder."""
+
+    def __init__(self, path: str, tensors: Any) -> None:
+        self.folder = os.path.dirname(os.path.abspath(path))
+        self.tensors = {tensor.name: tensor for tensor in tensors}
+
+    def read(self, tensor: Any) -> Const:
+        onnx = _onnx()
+        if math.prod(tensor.dims) > MOST_WEIGHTS or any(n < 0 for n in tensor.dims):
+            raise UnsupportedError(f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} is too large for a small network")
+        if onnx.external_data_helper.uses_external_data(tensor):
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            location = entries.get("location", "")
+            whole = os.path.realpath(os.path.join(self.folder, location))
+            if not location or os.path.isabs(location) or os.path.dirname(whole) != os.path.realpath(self.folder):
+                raise UnsupportedError(f"tensor {tensor.name!r} lies in {location!r}, which is not beside the file")
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, self.folder)
+        return np.asarray(onnx.numpy_helper.to_array(tensor, self.folder))
+
+
+class Reader:
+    """Follows the one tensor that leads from the input to an output."""
+
+    def __init__(self, model: Any, path: str, output: str | None) -> None:
+        self.onnx = _onnx()
+        graph = model.graph
+        self.tensors = _Tensors(path, graph.initializer)
+        self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=1)
+        self.consts: dict[str, Const] = {}
+        self.nodes = self._needed(graph, self._output(graph, output))
+        self.current = self._input(graph)
+        self.shapes: dict[str, tuple[int, ...]] = {self.current: self.dims}
+        self.node: Any = None
+
+    # ---- The graph ----
+
+    def _output(self, graph: Any, output: str | None) -> str:
+        names = [item.name for item in graph.output]
+        if output is None:
+            if len(names) != 1:
+                raise UnsupportedError(f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)")
+            output = names[0]
+        if output not in names:
+            raise UnsupportedError(f"the file has no output {output!r}, but {', '.join(names)}")
+        self.output = output
+        return output
+
+    def _needed(self, graph: Any, output: str) -> list[Any]:
+        """The nodes that lead to the output, in order."""
+        makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+        wanted, found = [output], set()
+        while wanted:
+            index = makers.get(wanted.pop())
+            if index is not None and index not in found:
+                found.add(index)
+                wanted += [name for name in graph.node[index].input if name]
+        return [graph.node[index] for index in sorted(found)]
+
+    def _input(self, graph: Any) -> str:
+        used = {name for node in self.nodes for name in node.input} | {self.output}
+        inputs = [item for item in graph.input if item.name in used and item.name not in self.tensors.tensors]
+        if len(inputs) != 1:
+            raise UnsupportedError(f"the output needs {len(inputs)} inputs: one is needed")
+        tensor = inputs[0].type.tensor_type
+        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
+        if not dims:
+            raise UnsupportedError("the file does not say its input's shape")
+        self.batched = len(dims) != 3 or dims[0] <= 1
+        self.batch = max(dims[0], 1) if self.batched else 1
+        image = tuple(dims[1:] if self.batched else dims)
+        if any(n < 1 for n in image):
+            raise UnsupportedError(f"the input's shape is {tuple(dims)}: one without open extents is needed, but for the batch")
+        self.builder = Builder(image)
+        return str(inputs[0].name)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The tensor's extents, with the batch's."""
+        return (self.batch, *self.builder.dims) if self.batched else self.builder.dims
+
+    def const(self, name: str) -> Const | None:
+        """The array of this name; None where it is no constant."""
+        if name not in self.consts and name in self.tensors.tensors:
+            self.consts[name] = self.tensors.read(self.tensors.tensors[name])
+        return self.consts.get(name)
+
+    def weights(self, index: int, what: str) -> Float64:
+        """An input of this node that must be constant."""
+        array = self.const(self.node.input[index]) if index < len(self.node.input) else None
+        if array is None:
+            raise self.builder.refuse(f"its {what} must be constant")
+        return as_float64(array)
+
+    def optional(self, index: int, what: str) -> Float64 | None:
+        """The same, where it may be missing."""
+        return self.weights(index, what) if index < len(self.node.input) and self.node.input[index] else None
+
+    def attribute(self, name: str, default: Any) -> Any:
+        """An attribute of this node."""
+        for item in self.node.attribute:
+            if item.name == name:
+                value = self.onnx.helper.get_attribute_value(item)
+                return value.decode() if isinstance(value, bytes) else value
+        return default
+
+    def run(self) -> Builder:
+        """Adds every node."""
+        for node in self.nodes:
+            self.node = node
+            self.builder.where = f"node {node.name or (node.output[0] if node.output else '?')!r} ({node.op_type})"
+            if node.domain not in ("", "ai.onnx"):
+                raise self.builder.refuse(f"operators of {node.domain!r} are not supported")
+            if node.op_type == "Shape":
+                self._shape()
+            elif node.op_type == "Constant" or all(self.const(name) is not None for name in node.input if name):
+                self._fold()
+            else:
+                self._apply()
+        if self.current != self.output:
+            raise UnsupportedError(f"the output {self.output!r} is no result of the input")
+        if self.batched:
+            return self.builder
+        return self.builder
+
+    def _apply(self) -> None:
+        images = [name for name in self.node.input if name and self.const(name) is None]
+        if images != [self.current]:
+            raise self.builder.refuse(
+                f"takes {', '.join(map(repr, images))}, but only {self.current!r} is at hand: a network without branches is needed"
+            )
+        method: Callable[[], None] | None = getattr(self, "op_" + self.node.op_type, None)
+        if method is None:
+            raise self.builder.refuse("operators of this kind are not supported")
+        method()
+        self.current = self.node.output[0]
+        self.shapes[self.current] = self.dims
+
+    # ---- Constants ----
+
+    def _shape(self) -> None:
+        name = self.node.input[0]
+        array = self.const(name)
+        shape = self.shapes.get(name) if array is None else array.shape
+        if shape is None:
+            raise self.builder.refuse(f"the shape of {name!r} is not known")
+        shape = shape[slice(self.attribute("start", 0), self.attribute("end", None))]
+        self.consts[self.node.output[0]] = np.array(shape, np.int64)
+
+    def _fold(self) -> None:
+        """Computes a node whose inputs are all constant."""
+        x = [self.const(name) for name in self.node.input if name]
+        kind = self.node.op_type
+        if kind == "Constant":
+            value = self._constant()
+        elif kind in ("Identity", "Dropout"):
+            value = x[0]
+        else:
+            value = self._computed(kind, x)
+        if value is None or value.size > MOST_WEIGHTS:
+            raise self.builder.refuse("a constant of this kind is not supported")
+        self.consts[self.node.output[0]] = value
+
+    def _constant(self) -> Const:
+        for item in self.node.attribute:
+            if item.name == "value":
+                return self.tensors.read(item.t)
+            if item.name in ("value_float", "value_floats", "value_int", "value_ints"):
+                return np.array(self.onnx.helper.get_attribute_value(item))
+        raise self.builder.refuse("a constant of this kind is not supported")
+
+    def _computed(self, kind: str, x: list[Any]) -> Const | None:
+        binary = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
+        if kind in binary and len(x) == 2:
+            if kind == "Div" and x[0].dtype.kind in "iu":
+                return np.asarray(x[0] // x[1])
+            return np.asarray(binary[kind](x[0], x[1]))
+        if kind in ("Neg", "Sqrt", "Exp", "Floor", "Ceil"):
+            return np.asarray({"Neg": np.negative, "Sqrt": np.sqrt, "Exp": np.exp, "Floor": np.floor, "Ceil": np.ceil}[kind](x[0]))
+        if kind == "Cast":
+            return x[0].astype(self.onnx.helper.tensor_dtype_to_np_dtype(self.attribute("to", 1)))
+        if kind == "Transpose":
+            return x[0].transpose(self.attribute("perm", None))
+        if kind == "Reshape":
+            return x[0].reshape([x[0].shape[i] if n == 0 else n for i, n in enumerate(x[1].tolist())])
+        if kind == "Concat":
+            return np.concatenate(x, self.attribute("axis", 0))
+        if kind == "Gather":
+            return np.take(x[0], x[1], self.attribute("axis", 0))
+        if kind == "Slice" and self.opset >= 10:
+            axes = x[3].tolist() if len(x) > 3 else list(range(len(x[1])))
+            steps = x[4].tolist() if len(x) > 4 else [1] * len(axes)
+            index = [slice(None)] * x[0].ndim
+            for start, end, axis, step in zip(x[1].tolist(), x[2].tolist(), axes, steps):
+                index[axis] = slice(start, end, step)
+            return np.asarray(x[0][tuple(index)])
+        if kind in ("Unsqueeze", "Squeeze"):
+            axes = self.attribute("axes", x[1].tolist() if len(x) > 1 else None)
+            if kind == "Squeeze":
+                return np.squeeze(x[0], None if axes is None else tuple(axes))
+            return np.expand_dims(x[0], tuple(axes))
+        return None
+
+    # ---- Operators ----
+
+    def axis(self, axis: int) -> int:
+        """A dimension as the builder counts it."""
+        rank = len(self.dims)
+        axis = axis + rank if axis < 0 else axis
+        axis -= self.batched
+        if not 0 <= axis < len(self.builder.dims):
+            raise self.builder.refuse(f"works on dimension {axis + self.batched} of {self.dims}")
+        return axis
+
+    def two(self, name: str) -> tuple[int, int]:
+        """An attribute with a number down and one across, 1 by default."""
+        value = list(self.attribute(name, [1, 1]))
+        if len(value) != 2 or min(value) < 1:
+            raise self.builder.refuse(f"{name} {value}: two positive numbers are needed")
+        return value[0], value[1]
+
+    def pads(self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False) -> tuple[int, int, int, int]:
+        """Top, left, bottom, right; ceil mode is more padding."""
+        auto = self.attribute("auto_pad", "NOTSET")
+        numbers = list(self.attribute("pads", [0, 0, 0, 0]))
+        if len(numbers) != 4 or min(numbers) < 0 or len(self.builder.dims) != 3:
+            raise self.builder.refuse(f"pads {numbers} of {self.dims}: an image and four numbers are needed")
+        before, after = numbers[:2], numbers[2:]
+        for i, extent in enumerate(self.builder.dims[1:]):
+            if auto in ("SAME_UPPER", "SAME_LOWER"):
+                total = max((-(-extent // strides[i]) - 1) * strides[i] + window[i] - extent, 0)
+                before[i], after[i] = total // 2, total - total // 2
+                if auto == "SAME_LOWER":
+                    before[i], after[i] = after[i], before[i]
+            elif auto == "VALID":
+                before[i] = after[i] = 0
+            elif auto != "NOTSET":
+                raise self.builder.refuse(f"auto_pad {auto!r}")
+            if ceil:
+                whole = extent + before[i] + after[i]
+                count = -(-(whole - window[i]) // strides[i]) + 1
+                if (count - 1) * strides[i] >= extent + before[i]:
+                    count -= 1
+                after[i] += max((count - 1) * strides[i] + window[i] - whole, 0)
+        return before[0], before[1], after[0], after[1]
+
+    def op_Conv(self) -> None:
+        weights = self.weights(1, "weights")
+        if weights.ndim != 4:
+            raise self.builder.refuse(f"weights of shape {weights.shape}: a convolution of images is needed")
+        strides, dilations = self.two("strides"), self.two("dilations")
+        window = [(n - 1) * d + 1 for n, d in zip(weights.shape[2:], dilations)]
+        around = self.pads((window[0], window[1]), strides)
+        bias = self.optional(2, "bias")
+        self.builder.convolution(weights, bias, strides, around, 0, dilations, self.attribute("group", 1))
+
+    def _pool(self, kind: str) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+        window, strides = self.two("kernel_shape"), self.two("strides")
+        if self.two("dilations") != (1, 1):
+            raise self.builder.refuse("pooling with dilations is not supported")
+        return window, strides, self.pads(window, strides, bool(self.attribute("ceil_mode", 0)))
+
+    def op_MaxPool(self) -> None:
+        self.builder.pool("max_pool", *self._pool("max_pool"), 0)
+
+    def op_AveragePool(self) -> None:
+        window, strides, around = self._pool("average_pool")
+        if self.attribute("count_include_pad", 0) and any(around):
+            if self.attribute("ceil_mode", 0):
+                raise self.builder.refuse("ceil_mode and count_include_pad together are not supported")
+            self.builder.pad(around, 0)
+            around = (0, 0, 0, 0)
+        self.builder.pool("average_pool", window, strides, around, 0)
+
+    def op_GlobalAveragePool(self) -> None:
+        self.builder.global_pool("global_average", 0, True)
+
+    def op_GlobalMaxPool(self) -> None:
+        self.builder.global_pool("global_max", 0, True)
+
+    def _reduce(self, kind: str) -> None:
+        axes = self.attribute("axes", None)
+        if axes is None and len(self.node.input) > 1:
+            axes = [int(n) for n in self.weights(1, "axes")]
+        if axes is None or len(self.builder.dims) != 3:
+            raise self.builder.refuse("the rows and columns of an image are needed")
+        spatial = sorted(self.axis(n) for n in axes)
+        if spatial not in ([1, 2], [0, 1]):
+            raise self.builder.refuse(f"over the dimensions {axes}: the rows and columns of an image are needed")
+        self.builder.global_pool(kind, 0 if spatial == [1, 2] else 2, bool(self.attribute("keepdims", 1)))
+
+    def op_ReduceMean(self) -> None:
+        self._reduce("global_average")
+
+    def op_ReduceMax(self) -> None:
+        self._reduce("global_max")
+
+    def op_BatchNormalization(self) -> None:
+        if self.attribute("training_mode", 0):
+            raise self.builder.refuse("is in training mode: export the network for inference")
+        gamma, beta, mean, variance = (self.weights(i, "parameters") for i in range(1, 5))
+        factor = gamma / np.sqrt(variance + self.attribute("epsilon", 1e-5))
+        shape = (-1, *(1,) * (len(self.builder.dims) - 1))
+        self.builder.scale(factor.reshape(shape), (beta - mean * factor).reshape(shape))
+
+    def op_Gemm(self) -> None:
+        if self.attribute("transA", 0):
+            raise self.builder.refuse("transA is not supported")
+        weights = self.weights(1, "weights")
+        if weights.ndim != 2 or len(self.builder.dims) != 1:
+            raise self.builder.refuse(f"weights of shape {weights.shape} on {self.dims}: a vector is needed")
+        weights = (weights.T if self.attribute("transB", 0) else weights) * self.attribute("alpha", 1.0)
+        bias = self.optional(2, "bias")
+        if bias is not None:
+            bias = np.broadcast_to(bias.reshape(-1) * self.attribute("beta", 1.0), weights.shape[1])
+        self.builder.dense(weights, bias)
+
+    def op_MatMul(self) -> None:
+        weights = self.weights(1, "second factor")
+        if weights.ndim != 2:
+            raise self.builder.refuse(f"a factor of shape {weights.shape}: two dimensions are needed")
+        self.builder.dense(weights, None)
+
+    def _constant_operand(self) -> tuple[Float64, bool]:
+        """The operand that is constant, and whether it is the first."""
+        first = self.const(self.node.input[0]) is not None
+        values = self.weights(0 if first else 1, "other operand")
+        if self.batched and values.ndim == len(self.dims):
+            if values.shape[0] != 1:
+                raise self.builder.refuse(f"an operand of shape {values.shape}")
+            values = values[0]
+        return values, first
+
+    def op_Add(self) -> None:
+        self.builder.scale(np.asarray(1.0), self._constant_operand()[0])
+
+    def op_Sub(self) -> None:
+        values, first = self._constant_operand()
+        self.builder.scale(np.asarray(-1.0 if first else 1.0), values if first else -values)
+
+    def op_Mul(self) -> None:
+        self.builder.scale(self._constant_operand()[0], np.asarray(0.0))
+
+    def op_Div(self) -> None:
+        values, first = self._constant_operand()
+        if first:
+            raise self.builder.refuse("divides by what the network computes")
+        self.builder.scale(1 / values, np.asarray(0.0))
+
+    def op_Neg(self) -> None:
+        self.builder.scale(np.asarray(-1.0), np.asarray(0.0))
+
+    def op_Relu(self) -> None:
+        self.builder.activation("relu")
+
+    def op_Sigmoid(self) -> None:
+        self.builder.activation("sigmoid")
+
+    def op_Tanh(self) -> None:
+        self.builder.activation("tanh")
+
+    def op_Elu(self) -> None:
+        self.builder.activation("elu", self.attribute("alpha", 1.0))
+
+    def op_Selu(self) -> None:
+        self.builder.activation("elu", self.attribute("alpha", 1.67326319217681884765625))
+        self.builder.scale(np.asarray(self.attribute("gamma", 1.05070102214813232421875)), np.asarray(0.0))
+
+    def op_LeakyRelu(self) -> None:
+        self.builder.activation("leaky_relu", self.attribute("alpha", 0.01))
+
+    def op_PRelu(self) -> None:
+        slopes = self.weights(1, "slopes")
+        if self.batched and slopes.ndim == len(self.dims) and slopes.shape[0] == 1:
+            slopes = slopes[0]
+        self.builder.prelu(slopes)
+
+    def op_Clip(self) -> None:
+        if self.opset < 11:
+            low, high = self.attribute("min", -math.inf), self.attribute("max", math.inf)
+        else:
+            bounds = [self.optional(1, "least value"), self.optional(2, "largest value")]
+            low, high = (default if b is None else float(b) for b, default in zip(bounds, (-math.inf, math.inf)))
+        if low == 0 and high == 6:
+            self.builder.activation("relu6")
+        elif low == 0 and high >= np.finfo(np.float32).max:
+            self.builder.activation("relu")
+        else:
+            raise self.builder.refuse(f"clips to {low} and {high}: 0 and 6, or 0 and nothing, are supported")
+
+    def _softmax(self, log: bool) -> None:
+        axis = self.axis(self.attribute("axis", -1 if self.opset >= 13 else 1))
+        if self.opset < 13:  # over that dimension and all after it
+            self.builder.reshape((*self.builder.dims[:axis], -1))
+        self.builder.softmax(axis, log)
+
+    def op_Softmax(self) -> None:
+        dims = self.builder.dims
+        self._softmax(False)
+        self.builder.reshape(dims)
+
+    def op_LogSoftmax(self) -> None:
+        dims = self.builder.dims
+        self._softmax(True)
+        self.builder.reshape(dims)
+
+    def op_Log(self) -> None:
+        self.builder.log()
+
+    def op_Identity(self) -> None:
+        pass
+
+    def op_Dropout(self) -> None:
+        if len(self.node.input) > 2 and self.const(self.node.input[2]) is not None and self.weights(2, "mode").any():
+            raise self.builder.refuse("is in training mode: export the network for inference")
+
+    def op_Cast(self) -> None:
+        if self.attribute("to", 1) not in (1, 10, 11, 16):
+            raise self.builder.refuse("makes integers of what the network computes")
+
+    def op_Pad(self) -> None:
+        if self.attribute("mode", "constant") != "constant":
+            raise self.builder.refuse(f"pads by {self.attribute('mode', '')}: zeros are supported")
+        if self.opset < 11:
+            numbers, value = list(self.attribute("pads", [])), self.attribute("value", 0.0)
+        else:
+            numbers, fill = [int(n) for n in self.weights(1, "pads")], self.optional(2, "value")
+            value = 0.0 if fill is None else float(fill)
+            if len(self.node.input) > 3 and self.node.input[3]:
+                axes = [int(n) for n in self.weights(3, "axes")]
+                whole = [0] * (2 * len(self.dims))
+                for i, axis in enumerate(axes):
+                    whole[axis], whole[axis + len(self.dims)] = numbers[i], numbers[i + len(axes)]
+                numbers = whole
+        if not any(numbers):
+            return
+        rank = len(self.dims)
+        if value != 0 or len(numbers) != 2 * rank or min(numbers) < 0 or rank != 4 or not self.batched:
+            raise self.builder.refuse(f"pads by {numbers} with {value}: zeros around an image are supported")
+        before, after = numbers[1:4], numbers[5:8]
+        if numbers[0] or numbers[4]:
+            raise self.builder.refuse("pads the batch")
+        if before[0] == after[0] == 0:
+            self.builder.pad((before[1], before[2], after[1], after[2]), 0)
+        elif before[2] == after[2] == 0:
+            self.builder.pad((before[0], before[1], after[0], after[1]), 2)
+        else:
+            raise self.builder.refuse("pads channels")
+
+    def op_Transpose(self) -> None:
+        order = list(self.attribute("perm", range(len(self.dims))[::-1]))
+        if self.batched:
+            if order[:1] != [0]:
+                raise self.builder.refuse(f"turns the dimensions by {order}, the batch's, too")
+            order = [n - 1 for n in order[1:]]
+        self.builder.transpose(tuple(order))
+
+    def _whole_reshape(self, shape: list[int]) -> None:
+        """To these dimensions, the batch's among them."""
+        count = math.prod(self.dims)
+        known = math.prod(n for n in shape if n != -1)
+        if shape.count(-1) > 1 or known < 1 or count % known:
+            raise self.builder.refuse(f"reshapes {self.dims} to {shape}")
+        whole = [count // known if n == -1 else n for n in shape]
+        if self.batch > 1 or whole[:1] == [1]:
+            if whole[0] != self.batch:
+                raise self.builder.refuse(f"reshapes {self.dims} to {shape}, and the batch with it")
+            self.batched = True
+            self.builder.reshape(tuple(whole[1:]) or (1,))
+        else:
+            self.batched = False
+            self.builder.reshape(tuple(whole))
+
+    def op_Reshape(self) -> None:
+        numbers = [int(n) for n in self.weights(1, "shape")] if len(self.node.input) > 1 else list(self.attribute("shape", []))
+        if self.attribute("allowzero", 0) == 0:
+            numbers = [self.dims[i] if n == 0 and i < len(self.dims) else n for i, n in enumerate(numbers)]
+        self._whole_reshape(numbers)
+
+    def op_Flatten(self) -> None:
+        axis = self.attribute("axis", 1)
+        axis = axis + len(self.dims) if axis < 0 else axis
+        self._whole_reshape([math.prod(self.dims[:axis]), math.prod(self.dims[axis:])])
+
+    def _axes(self) -> list[int] | None:
+        axes = self.attribute("axes", None)
+        if axes is None and len(self.node.input) > 1:
+            axes = [int(n) for n in self.weights(1, "axes")]
+        return None if axes is None else list(axes)
+
+    def op_Squeeze(self) -> None:
+        axes, rank = self._axes(), len(self.dims)
+        drop = {i for i, n in enumerate(self.dims) if n == 1 and i >= self.batched} if axes is None else {n % rank for n in axes}
+        if any(self.dims[n] != 1 for n in drop):
+            raise self.builder.refuse(f"squeezes {axes} of {self.dims}")
+        self._whole_reshape([n for i, n in enumerate(self.dims) if i not in drop])
+
+    def op_Unsqueeze(self) -> None:
+        axes = self._axes() or []
+        rank = len(self.dims) + len(axes)
+        places = {n % rank for n in axes}
+        rest = list(self.dims)
+        self._whole_reshape([1 if i in places else rest.pop(0) for i in range(rank)])
+
+
+def read_onnx(path: str, output: str | None) -> Builder:
+    """A .onnx file."""
+    onnx = _onnx()
+    return Reader(onnx.load(path, load_external_data=False), path, output).run()

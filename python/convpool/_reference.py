@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Stages in float64, by their definitions: what a network that was read from a file is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._stages import Stage
+
+Image = NDArray[np.float64]  # [channels, height, width]
+
+
+def _taps(x: Image, stage: Stage, fill: float) -> Iterator[tuple[int, int, Image]]:
+    """For each position in the window, the pixels that meet it."""
+    top, left, bottom, right = stage.pads
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right)), constant_values=fill)
+    rows = (x.shape[1] - stage.window[0]) // stage.strides[0] + 1
+    columns = (x.shape[2] - stage.window[1]) // stage.strides[1] + 1
+    for u in range(stage.window[0]):
+        for v in range(stage.window[1]):
+            down = slice(u, u + (rows - 1) * stage.strides[0] + 1, stage.strides[0])
+            across = slice(v, v + (columns - 1) * stage.strides[1] + 1, stage.strides[1])
+            yield u, v, x[:, down, across]
+
+
+def activate(stage: Stage, x: Image) -> Image:
+    """The activation of a stage."""
+    kind, slope = stage.activation, np.float64(np.float32(stage.parameter))
+    if kind == "relu":
+        return np.maximum(x, 0)
+    if kind == "relu6":
+        return np.clip(x, 0, 6)
+    if kind == "leaky_relu":
+        return np.where(x < 0, slope * x, x)
+    if kind == "prelu":
+        assert stage.slopes is not None
+        return np.where(x < 0, np.asarray(stage.slopes, np.float64).reshape(-1, 1, 1) * x, x)
+    if kind == "sigmoid":
+        return np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x)))
+    if kind == "tanh":
+        return np.tanh(x)
+    if kind == "elu":
+        return np.where(x < 0, slope * np.expm1(np.minimum(x, 0)), x)
+    return x
+
+
+def _layer(stage: Stage, x: Image) -> Image:
+    weights = np.asarray(stage.weights, np.float64)
+    y: Any = 0.0
+    for u, v, pixels in _taps(x, stage, 0):
+        y = y + np.tensordot(weights[:, :, u, v], pixels, 1)
+    if stage.bias is not None:
+        y = y + np.asarray(stage.bias, np.float64).reshape(-1, 1, 1)
+    y = activate(stage, y)
+    if stage.pool == "none":
+        return np.asarray(y)
+    if stage.pool == "ceil":
+        y = np.pad(y, ((0, 0), (0, y.shape[1] % 2), (0, y.shape[2] % 2)), constant_values=-np.inf)
+    y = y[:, : y.shape[1] // 2 * 2, : y.shape[2] // 2 * 2]
+    return np.asarray(np.maximum(np.maximum(y[:, ::2, ::2], y[:, 1::2, ::2]), np.maximum(y[:, ::2, 1::2], y[:, 1::2, 1::2])))
+
+
+def apply(stage: Stage, x: Image) -> Image:
+    """What a stage makes of an image."""
+    if stage.kind == "layer":
+        return _layer(stage, x)
+    if stage.kind == "max_pool":
+        return np.asarray(np.max([pixels for _, _, pixels in _taps(x, stage, -np.inf)], axis=0))
+    if stage.kind == "average_pool":
+        total = sum(pixels for _, _, pixels in _taps(x, stage, 0))
+        count = sum(pixels for _, _, pixels in _taps(np.ones((1, *x.shape[1:])), stage, 0))
+        return np.asarray(total / count)
+    if stage.kind == "global_max":
+        return np.asarray(x.max(axis=(1, 2), keepdims=True))
+    if stage.kind == "global_average":
+        return np.asarray(x.mean(axis=(1, 2), keepdims=True))
+    if stage.kind == "scale":
+        y = x * np.asarray(stage.weights, np.float64).reshape(-1, 1, 1)
+        return y if stage.bias is None else y + np.asarray(stage.bias, np.float64).reshape(-1, 1, 1)
+    if stage.kind == "activation":
+        return activate(stage, x)
+    shifted = x - x.max()
+    log = np.log(np.exp(shifted).sum())
+    return np.asarray(shifted - log if stage.kind == "log_softmax" else np.exp(shifted - log))
+
+
+def run(stages: list[Stage], x: Image) -> Image:
+    """What the stages make of an image, one after the other."""
+    for stage in stages:
+        x = apply(stage, x)
+    return x

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: MIT
+"""What a network is made of: stages as they run, and the classes with which one writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _library
+
+Shape = tuple[int, int, int]  # channels, height, width
+Padding = Union[str, int, Sequence[int]]
+Array = NDArray[Any]
+
+MONOTONE = ("relu", "none", "relu6", "sigmoid", "tanh")
+
+
+@dataclasses.dataclass
+class Stage:
+    """One stage, as convpool_stage has it: weights of a layer are OIHW, those of a scale one for each channel."""
+
+    kind: str
+    name: str = ""
+    weights: Array | None = None
+    bias: Array | None = None
+    window: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    pool: str = "none"
+    activation: str = "none"
+    parameter: float = 0.0
+    slopes: Array | None = None
+    kernel: str | None = None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """What comes out where an image of this shape comes in; ValueError where that cannot be."""
+        channels, height, width = shape
+        if self.kind == "layer":
+            assert self.weights is not None
+            if self.weights.shape[1] != channels:
+                raise ValueError(f"{self.label}: weights for {self.weights.shape[1]} input channels, but {channels} come in")
+            channels = self.weights.shape[0]
+        if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
+            raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
+        for values, what in ((self.weights if self.kind == "scale" else None, "weights"), (self.slopes, "slopes")):
+            if values is not None and values.shape != (channels,):
+                raise ValueError(f"{self.label}: {what} of shape {values.shape} for {channels} channels")
+        if self.kind in ("global_max", "global_average"):
+            return channels, 1, 1
+        if self.kind not in ("layer", "max_pool", "average_pool"):
+            return channels, height, width
+        extents = []
+        for extent, window, stride, before, after in zip(
+            (height, width), self.window, self.strides, self.pads[:2], self.pads[2:]
+        ):
+            if min(window, stride) < 1 or min(before, after) < 0 or window > before + extent + after:
+                raise ValueError(f"{self.label}: a window of {window} over {extent} pixels, padded by {before} and {after}")
+            extents.append((before + extent + after - window) // stride + 1)
+        if self.pool != "none":
+            extents = [(extent + (self.pool == "ceil")) // 2 for extent in extents]
+        if 0 in extents:
+            raise ValueError(f"{self.label}: pooling leaves nothing of a {height}x{width} image")
+        return channels, extents[0], extents[1]
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"{self.kind} {self.name!r}" if self.name else self.kind
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """How many multiplications and additions a direct convolution takes."""
+        if self.kind != "layer" or self.weights is None:
+            return 0
+        alone = dataclasses.replace(self, pool="none").output_shape(shape)
+        return int(self.weights.size) * alone[1] * alone[2]
+
+    def to_c(self, shape: Shape) -> tuple[_library.Stage, list[Array]]:
+        """The C struct, and the arrays that it points to."""
+        spec = _library.Spec(
+            in_channels=shape[0],
+            in_height=shape[1],
+            in_width=shape[2],
+            pool=_library.POOLS.index(self.pool),
+            activation=_library.ACTIVATIONS.index(self.activation),
+            activation_parameter=self.parameter,
+            kernel=self.kernel.encode() if self.kernel else None,
+            filter_height=self.window[0],
+            filter_width=self.window[1],
+            stride_height=self.strides[0],
+            stride_width=self.strides[1],
+        )
+        spec.pad_top, spec.pad_left, spec.pad_bottom, spec.pad_right = self.pads
+        stage = _library.Stage(kind=_library.KINDS.index(self.kind), spec=spec)
+        kept: list[Array] = []
+        for owner, field, values in (
+            (stage, "weights", self.weights),
+            (stage, "bias", self.bias),
+            (stage.spec, "slopes", self.slopes),
+        ):
+            if values is not None:
+                kept.append(_library.as_float32(values, field))
+                setattr(owner, field, _library.address(kept[-1]))
+        if self.kind == "layer" and self.weights is not None:
+            stage.spec.out_channels = self.weights.shape[0]
+        return stage, kept
+
+
+def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
+    """A number for both dimensions, or one for each: down, across."""
+    numbers = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(numbers) != 2 or any(not isinstance(n, (int, np.integer)) or n < 1 for n in numbers):
+        raise ValueError(f"{what} must be a positive integer or two, not {value!r}")
+    return int(numbers[0]), int(numbers[1])
+
+
+def pads(padding: Padding, shape: Shape, window: tuple[int, int], strides: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Rows and columns of padding: top, left, bottom, right. 'same' is Keras': half before, the rest after."""
+    if isinstance(padding, str):
+        if padding not in ("valid", "same"):
+            raise ValueError(f"padding must be 'valid', 'same' or numbers, not {padding!r}")
+        before, after = [0, 0], [0, 0]
+        for axis in range(2 if padding == "same" else 0):
+            extent, stride = shape[1 + axis], strides[axis]
+            total = max((-(-extent // stride) - 1) * stride + window[axis] - extent, 0)
+            before[axis], after[axis] = total // 2, total - total // 2
+        return before[0], before[1], after[0], after[1]
+    numbers = (padding,) * 4 if isinstance(padding, (int, np.integer)) else tuple(padding)
+    if len(numbers) == 2:
+        numbers = (*numbers, *numbers)
+    if len(numbers) != 4 or any(not isinstance(n, (int, np.integer)) or n < 0 for n in numbers):
+        raise ValueError(f"padding must be a number, two (down, across) or four (top, left, bottom, right), not {padding!r}")
+    top, left, bottom, right = map(int, numbers)
+    return top, left, bottom, right
+
+
+def as_oihw(weights: object, layout: str, what: str = "weights") -> NDArray[np.float32]:
+    """Weights of a convolution, from any layout."""
+    array = _library.as_float32(weights, what)
+    _library.pick(layout, _library.WEIGHTS_LAYOUTS, "weights_layout")
+    if array.ndim != 4:
+        raise ValueError(f"{what} must have four dimensions, {layout}, not the shape {array.shape}")
+    return np.ascontiguousarray(array.transpose([layout.index(axis) for axis in "OIHW"]))
+
+
+def as_bias(bias: object, channels: int) -> NDArray[np.float32] | None:
+    """A number for each output channel, or None."""
+    if bias is None:
+        return None
+    array = _library.as_float32(bias, "bias")
+    if array.shape != (channels,):
+        raise ValueError(f"bias must have the shape ({channels},), one for each output channel, not {array.shape}")
+    return array
+
+
+class Part:
+    """Base of the classes with which a network is written."""
+
+    name = ""
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        """What it is where an image of this shape comes in."""
+        raise NotImplementedError
+
+
+class Dense(Part):
+    """A dense (fully connected) layer.
+
+    Parameters
+    ----------
+    weights : array_like
+        [outputs, inputs] as PyTorch's ``Linear`` has them, or [inputs, outputs] as Keras' ``Dense``, see `weights_layout`.
+    bias : array_like, optional
+        [outputs].
+    activation : str
+        As for `Layer`.
+    weights_layout : {'OI', 'IO'}
+    flatten : {'CHW', 'HWC'}
+        In which order the inputs are the pixels of the image that comes in.
+    """
+
+    def __init__(
+        self,
+        weights: object,
+        bias: object = None,
+        *,
+        activation: str | None = "none",
+        activation_parameter: float = 0.0,
+        slopes: object = None,
+        weights_layout: str = "OI",
+        flatten: str = "CHW",
+        kernel: str | None = None,
+        name: str = "",
+    ) -> None:
+        array = _library.as_float32(weights, "weights")
+        if weights_layout not in ("OI", "IO"):
+            raise ValueError(f"weights_layout must be 'OI' or 'IO', not {weights_layout!r}")
+        if array.ndim != 2:
+            raise ValueError(f"weights must have two dimensions, {weights_layout}, not the shape {array.shape}")
+        _library.pick(flatten, _library.IMAGE_LAYOUTS, "flatten")
+        self.weights = array if weights_layout == "OI" else np.ascontiguousarray(array.T)
+        self.flatten = flatten
+        self.bias = as_bias(bias, self.weights.shape[0])
+        self.activation = checked_activation(activation, activation_parameter, slopes, self.weights.shape[0])
+        self.kernel = kernel
+        self.name = name
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        channels, height, width = shape
+        outputs, inputs = self.weights.shape
+        if inputs != channels * height * width:
+            raise ValueError(
+                f"weights for {inputs} inputs, but {channels} channels of {height}x{width}, "
+                f"{channels * height * width} numbers, come in"
+            )
+        if self.flatten == "CHW":
+            weights = self.weights.reshape(outputs, channels, height, width)
+        else:
+            weights = self.weights.reshape(outputs, height, width, channels).transpose(0, 3, 1, 2)
+        return [
+            Stage(
+                "layer", self.name, np.ascontiguousarray(weights), self.bias, (height, width), kernel=self.kernel, **self.activation
+            )
+        ]
+
+
+class _Pool(Part):
+    kind = ""
+
+    def __init__(
+        self,
+        window: int | Sequence[int] = 2,
+        strides: int | Sequence[int] | None = None,
+        padding: Padding = "valid",
+        *,
+        kernel: str | None = None,
+        name: str = "",
+    ) -> None:
+        self.window = pair(window, "window")
+        self.strides = self.window if strides is None else pair(strides, "strides")
+        self.padding = padding
+        self.kernel = kernel
+        self.name = name
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        around = pads(self.padding, shape, self.window, self.strides)
+        return [Stage(self.kind, self.name, None, None, self.window, self.strides, around, kernel=self.kernel)]
+
+
+class MaxPool(_Pool):
+    """The largest of each window of pixels. Padding counts for nothing. `strides` are the window's extents by default."""
+
+    kind = "max_pool"
+
+
+class AveragePool(_Pool):
+    """The average of each window of pixels, of those that are there: padding counts for nothing."""
+
+    kind = "average_pool"
+
+
+class _Simple(Part):
+    kind = ""
+
+    def __init__(self, *, kernel: str | None = None, name: str = "") -> None:
+        self.kernel = kernel
+        self.name = name
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        return [Stage(self.kind, self.name, kernel=self.kernel)]
+
+
+class GlobalMax(_Simple):
+    """The largest of each channel."""
+
+    kind = "global_max"
+
+
+class GlobalAverage(_Simple):
+    """The average of each channel."""
+
+    kind = "global_average"
+
+
+class Softmax(_Simple):
+    """Softmax over the channels of one pixel."""
+
+    kind = "softmax"
+
+
+class LogSoftmax(_Simple):
+    """The logarithm of softmax over the channels of one pixel."""
+
+    kind = "log_softmax"
+
+
+class Scale(Part):
+    """Each channel times a number of its own, plus another: what batch normalization is, applied.
+
+    Parameters
+    ----------
+    weights : array_like
+        [channels].
+    bias : array_like, optional
+        [channels].
+    """
+
+    def __init__(self, weights: object, bias: object = None, *, kernel: str | None = None, name: str = "") -> None:
+        self.weights = _library.as_float32(weights, "weights")
+        if self.weights.ndim != 1:
+            raise ValueError(f"weights must have one dimension, not the shape {self.weights.shape}")
+        self.bias = as_bias(bias, self.weights.shape[0])
+        self.kernel = kernel
+        self.name = name
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        return [Stage("scale", self.name, self.weights, self.bias, kernel=self.kernel)]
+
+
+class Activation(Part):
+    """An activation alone, by the names that `Layer` takes."""
+
+    def __init__(
+        self,
+        activation: str,
+        *,
+        activation_parameter: float = 0.0,
+        slopes: object = None,
+        kernel: str | None = None,
+        name: str = "",
+    ) -> None:
+        self.activation = checked_activation(activation, activation_parameter, slopes, None)
+        self.kernel = kernel
+        self.name = name
+
+    def stages(self, shape: Shape) -> list[Stage]:
+        return [Stage("activation", self.name, kernel=self.kernel, **self.activation)]
+
+
+def checked_activation(activation: str | None, parameter: float, slopes: object, channels: int | None) -> dict[str, Any]:
+    """The fields of a Stage that an activation takes."""
+    index = _library.pick(activation, _library.ACTIVATIONS, "activation")
+    fields: dict[str, Any] = {"activation": _library.ACTIVATIONS[index], "parameter": float(parameter)}
+    if fields["activation"] == "prelu":
+        if slopes is None:
+            raise ValueError("prelu needs slopes, one for each channel")
+        fields["slopes"] = _library.as_float32(slopes, "slopes")
+        if fields["slopes"].ndim != 1 or channels not in (None, fields["slopes"].shape[0]):
+            expected = "one for each channel" if channels is None else f"({channels},)"
+            raise ValueError(f"slopes must have the shape {expected}, not {fields['slopes'].shape}")
+    return fields
