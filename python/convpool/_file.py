@@ -155,7 +155,7 @@ def save(network: Network, file: str | os.PathLike[str]) -> None:
                 arrays[f"{index}.{field}"] = np.ascontiguousarray(values, np.float32)
         stages.append(entry)
     x = random_input(network.input_shape, SEED)
-    test = {name: bits_hash(network._compile(isa)(x, None, "")) for name, isa in families().items()}
+    test = {name: bits_hash(network._compile(isa)(x)) for name, isa in families().items()}
     arrays["output"] = network(x)
     arrays["network"] = np.array(
         json.dumps(
@@ -259,7 +259,7 @@ def _check_npz(network: Network, text: dict[str, Any], expected: NDArray[Any]) -
     if text["version"] == _library.version():
         for family, isa in families().items():
             known = text["hashes"].get(family)
-            if known is not None and bits_hash(network._compile(isa)(x, None, "")) != known:
+            if known is not None and bits_hash(network._compile(isa)(x)) != known:
                 raise RuntimeError(f"the file's test case fails on {isa}: the file is damaged, or this build is wrong")
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=1e-30)
     if not np.allclose(got, expected, rtol=0, atol=float(CLOSE * largest), equal_nan=True):

@@ -111,7 +111,7 @@ class Network:
         _library.check(status, "the network")
         del kept
         assert pointer.value is not None
-        return Runner("network", pointer.value, self.input_shape, self.output_shape)
+        return Runner("network", pointer.value, self.input_shape, self.output_shape, self._outside[1])
 
     def __call__(self, x: object, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Applies the network to one image, or to each of a batch with a leading axis.
@@ -123,7 +123,7 @@ class Network:
         out : numpy.ndarray, optional
             Takes the result: float32, in C order, writable, apart from `x`.
         """
-        return self._runner(x, out, self._outside[1])
+        return self._runner(x, out)
 
     def kernels(self) -> list[str]:
         """The kernel of each stage; "" where it is no layer."""
