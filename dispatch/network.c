@@ -27,6 +27,10 @@ struct convpool_network {
     void *allocation;           /* to be freed; NULL where the memory is the caller's */
 };
 
+_Static_assert(63 + 64 + sizeof(struct convpool_network) + 2 * sizeof(step) + 64 <= 1024 &&
+                   sizeof(step) + 2 * (sizeof(float) * CONVPOOL_REPEATED + 63) + 64 <= 640,
+               "CONVPOOL_NETWORK_MEMORY_MAX() holds");
+
 static size_t bytes_of(image i) { return convpool_tensor_bytes(i.channels, i.height, i.width); }
 static bool is_flat(image i) { return i.channels == 1 || (i.height == 1 && i.width == 1); } /* the same in any layout */
 

@@ -357,6 +357,16 @@ typedef struct convpool_stage {
 /* Stages, one after the other, with all that they need: immutable, so that threads may share it. */
 typedef struct convpool_network convpool_network;
 
+/* Upper bounds in bytes for static arrays, of convpool_network_memory_size() and convpool_network_scratch_size().
+ *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, and 8 times the channels of each scale
+ *                  and PReLU
+ *   image          bytes of the largest image between two stages
+ *   layer_scratch  the largest CONVPOOL_LAYER_SCRATCH_MAX_FILTER() of a layer */
+#define CONVPOOL_NETWORK_MEMORY_MAX(stage_count, layers) \
+    (1024 + 640 * CONVPOOL_SIZE(stage_count) + CONVPOOL_SIZE(layers))
+#define CONVPOOL_NETWORK_SCRATCH_MAX(image, layer_scratch) \
+    (192 + 2 * CONVPOOL_SIZE(image) + CONVPOOL_SIZE(layer_scratch))
+
 /* The bytes that convpool_network_create_in() needs; 0 where it would refuse these stages. */
 CONVPOOL_API size_t convpool_network_memory_size(const convpool_stage *stages, size_t stage_count);
 

@@ -113,6 +113,35 @@ static float *reference_network(const convpool_stage *stages, size_t count, cons
     return y;
 }
 
+/* Holds a network to the bounds of the header. */
+static void check_bounds(const convpool_stage *stages, size_t count, const convpool_network *network) {
+    size_t layers = 0, image = 0, scratch = 0, e[3];
+    convpool_network_input_shape(network, &e[0], &e[1], &e[2]);
+    for (size_t i = 0; i < count; i++) {
+        const convpool_layer_spec *s = &stages[i].spec;
+        size_t height = or_else(s->filter_height, 2), width = or_else(s->filter_width, 2);
+        if (image < 4 * e[0] * e[1] * e[2]) image = 4 * e[0] * e[1] * e[2];
+        if (stages[i].kind == CONVPOOL_STAGE_LAYER) {
+            size_t of_layer =
+                CONVPOOL_LAYER_SCRATCH_MAX_FILTER(e[0], s->pad_top + e[1] + s->pad_bottom,
+                                                  s->pad_left + e[2] + s->pad_right, s->out_channels, height, width);
+            layers += CONVPOOL_LAYER_MEMORY_MAX_FILTER(e[0], s->out_channels, height, width);
+            if (scratch < of_layer) scratch = of_layer;
+        } else {
+            layers += 8 * e[0];
+        }
+        convpool_network *prefix = NULL;
+        if (convpool_network_create(stages, i + 1, &prefix) != CONVPOOL_OK) abort();
+        convpool_network_output_shape(prefix, &e[0], &e[1], &e[2]);
+        convpool_network_destroy(prefix);
+    }
+    if (image < 4 * e[0] * e[1] * e[2]) image = 4 * e[0] * e[1] * e[2]; /* it may have to be turned */
+    size_t bytes = convpool_network_memory_size(stages, count), most = CONVPOOL_NETWORK_MEMORY_MAX(count, layers);
+    CHECK(bytes <= most, "%zu bytes of memory, at most %zu", bytes, most);
+    bytes = convpool_network_scratch_size(network), most = CONVPOOL_NETWORK_SCRATCH_MAX(image, scratch);
+    CHECK(bytes <= most, "%zu bytes of scratch, at most %zu", bytes, most);
+}
+
 static convpool_network *guarded_network(const convpool_stage *stages, size_t count, place where, size_t gap) {
     size_t bytes = convpool_network_memory_size(stages, count);
     convpool_network *network = NULL;
@@ -129,6 +158,7 @@ static void check_run(const convpool_stage *stages, size_t count, const convpool
     convpool_network *network = guarded_network(stages, count, where, random_below(state, 65));
     if (network == NULL) return;
     size_t e[3], o[3];
+    check_bounds(stages, count, network);
     convpool_network_input_shape(network, &e[0], &e[1], &e[2]);
     convpool_network_output_shape(network, &o[0], &o[1], &o[2]);
     size_t in = e[0] * e[1] * e[2], out = o[0] * o[1] * o[2], bytes = convpool_network_scratch_size(network);

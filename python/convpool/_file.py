@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import _library, _reference
 from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder, UnsupportedError
-from ._network import Network, to_chw
+from ._network import Network
 from ._stages import Stage
 
 FORMAT = 1
@@ -124,7 +124,7 @@ def random_input(shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
-    return ((z >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
+    return ((z >> np.uint64(41)).astype(np.float32) * np.float32(2.0**-23)).reshape(shape)
 
 
 def bits_hash(y: NDArray[np.float32]) -> str:
@@ -188,7 +188,9 @@ def _load_npz(path: str, check: bool) -> Network:
             raise UnsupportedError("the file holds no network of convpool's")
         text = json.loads(str(arrays["network"]))
         if text.get("format") != FORMAT:
-            raise UnsupportedError(f"the file has the format {text.get('format')!r}, of another version: {FORMAT} is known")
+            raise UnsupportedError(
+                f"the file has the format {text.get('format')!r}, of another version: {FORMAT} is known"
+            )
         stages = [_read_stage(entry, index, arrays) for index, entry in enumerate(text["stages"])]
         expected = np.asarray(arrays["output"])
     shape = tuple(int(n) for n in text["shape"])
@@ -196,7 +198,7 @@ def _load_npz(path: str, check: bool) -> Network:
     outside, result = tuple(map(int, outside)), tuple(map(int, result))
     _library.pick(layout, _library.IMAGE_LAYOUTS, "layout")
     _library.pick(last, _library.IMAGE_LAYOUTS, "layout")
-    if len(shape) != 3 or min(shape) < 1 or np.prod(outside) != np.prod(shape) or (len(outside) == 3 and to_chw(outside, layout) != shape):
+    if len(shape) != 3 or min(shape) < 1 or np.prod(outside) != np.prod(shape):
         raise UnsupportedError(f"an input of {outside} that is an image of {shape}")
     _check_size(stages, (shape[0], shape[1], shape[2]))
     network = Network._of(stages, (shape[0], shape[1], shape[2]), (outside, layout), (result, last))

@@ -62,14 +62,13 @@ class Builder:
     def _settle(self, channels: tuple[str, ...], height: tuple[str, ...], width: tuple[str, ...]) -> None:
         """Says which axes of the input are an image's."""
         order = tuple(self._sizes)
-        if channels + height + width == order:
-            self.input_layout = "CHW"
-        elif height + width + channels == order:
-            self.input_layout = "HWC"
-        else:
+        layouts = {"CHW": channels + height + width, "HWC": height + width + channels}
+        fitting = [layout for layout, axes in layouts.items() if axes == order]
+        if not fitting:
             raise self.refuse("the input's axes are neither channels, height, width nor height, width, channels")
         sizes = [math.prod(self._sizes[axis] for axis in axes) for axes in (channels, height, width)]
         self.shape = self._first = (sizes[0], sizes[1], sizes[2])
+        self.input_layout = best_layout(fitting, self.shape, self.input_shape)
         names = {axes: name for axes, name in ((channels, "C"), (height, "H"), (width, "W")) if axes}
         groups: list[tuple[str, ...]] = []
         for group in self._groups:
@@ -274,7 +273,12 @@ class Builder:
         """Other dimensions for the same numbers; at most one -1."""
         count = math.prod(self.dims)
         known = math.prod(n for n in shape if n != -1)
-        if shape.count(-1) > 1 or any(n < -1 or n == 0 for n in shape) or count % known or (-1 not in shape and known != count):
+        if (
+            shape.count(-1) > 1
+            or any(n < -1 or n == 0 for n in shape)
+            or count % known
+            or (-1 not in shape and known != count)
+        ):
             raise self.refuse(f"reshapes {self.dims} to {shape}")
         shape = tuple(count // known if n == -1 else n for n in shape)
         if self.shape is None and self._flat() == tuple(self._sizes):
@@ -298,11 +302,8 @@ class Builder:
             self._vector() if len(self._groups) != 3 else self._image(0)
         assert self.shape is not None
         order = self._flat()
-        if order == tuple(axis for axis in "CHW" if axis in order):
-            layout = "CHW"
-        elif order == tuple(axis for axis in "HWC" if axis in order):
-            layout = "HWC"
-        else:
+        fitting = [layout for layout in ("CHW", "HWC") if order == tuple(axis for axis in layout if axis in order)]
+        if not fitting:
             raise self.refuse(f"its axes lie in the order {order}: C, H, W or H, W, C is needed")
         if not self.stages:
             raise self.refuse("there is nothing to compute")
@@ -313,7 +314,22 @@ class Builder:
             work, shape = work + stage.multiply_adds(shape), stage.output_shape(shape)
         if work > MOST_WORK:
             raise UnsupportedError(f"takes {work:,} multiply-adds, which is no small network")
-        return stages, first, (self.input_shape, self.input_layout), (self.dims, layout)
+        return (
+            stages,
+            first,
+            (self.input_shape, self.input_layout),
+            (
+                self.dims,
+                best_layout(fitting, self.shape, self.dims),
+            ),
+        )
+
+
+def best_layout(fitting: list[str], shape: Shape, dims: tuple[int, ...]) -> str:
+    """Of the layouts in which an image lies as these dimensions say, the one that they look like."""
+    channels, height, width = shape
+    looks = {"CHW": (channels, height, width), "HWC": (height, width, channels)}
+    return next((layout for layout in fitting if looks[layout] == dims), fitting[0])
 
 
 def expand(stages: list[Stage], shape: Shape) -> list[Stage]:
@@ -362,7 +378,8 @@ def keeps_order(scale: Stage) -> bool:
 def is_positive(stages: list[Stage]) -> bool:
     """Whether nothing negative comes out of the last of these."""
     return bool(stages) and (
-        stages[-1].activation in ("relu", "relu6", "sigmoid") or (stages[-1].kind == "max_pool" and is_positive(stages[:-1]))
+        stages[-1].activation in ("relu", "relu6", "sigmoid")
+        or (stages[-1].kind == "max_pool" and is_positive(stages[:-1]))
     )
 
 
@@ -371,7 +388,9 @@ def scaled(layer: Stage, scale: Stage) -> Stage:
     assert layer.weights is not None and scale.weights is not None
     bias = 0.0 if layer.bias is None else layer.bias
     shift = 0.0 if scale.bias is None else scale.bias
-    return dataclasses.replace(layer, weights=layer.weights * scale.weights.reshape(-1, 1, 1, 1), bias=bias * scale.weights + shift)
+    return dataclasses.replace(
+        layer, weights=layer.weights * scale.weights.reshape(-1, 1, 1, 1), bias=bias * scale.weights + shift
+    )
 
 
 def scaled_before(scale: Stage, layer: Stage) -> Stage | None:

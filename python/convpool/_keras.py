@@ -16,12 +16,13 @@ from ._graph import Builder, Float64, UnsupportedError, as_float64
 Config = dict[str, Any]
 
 IGNORED = (
-    "Dropout SpatialDropout2D SpatialDropout1D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization "
+    "Dropout SpatialDropout1D SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout ActivityRegularization "
     "RandomFlip RandomRotation RandomZoom RandomTranslation RandomContrast RandomBrightness Identity"
 ).split()
 KINDS = (
-    "InputLayer Conv2D Convolution2D AtrousConvolution2D DepthwiseConv2D SeparableConv2D Dense MaxPooling2D AveragePooling2D "
-    "GlobalAveragePooling2D GlobalMaxPooling2D BatchNormalization BatchNormalizationV1 Rescaling Normalization ZeroPadding2D "
+    "InputLayer Conv2D Convolution2D AtrousConvolution2D DepthwiseConv2D SeparableConv2D Dense MaxPooling2D "
+    "AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D BatchNormalization BatchNormalizationV1 Rescaling "
+    "Normalization ZeroPadding2D "
     "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
 WEIGHTED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization", "PReLU")
@@ -31,7 +32,11 @@ MOST_BYTES = 1 << 31  # of what a zip file says that it holds
 def pair(value: Any, what: str) -> tuple[int, int]:
     """Keras writes a number or two."""
     numbers = [value, value] if isinstance(value, int) else value
-    if not isinstance(numbers, (list, tuple)) or len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
+    if (
+        not isinstance(numbers, (list, tuple))
+        or len(numbers) != 2
+        or not all(isinstance(n, int) and n > 0 for n in numbers)
+    ):
         raise UnsupportedError(f"{what} is {value!r}: one or two positive integers are needed")
     return numbers[0], numbers[1]
 
@@ -248,7 +253,9 @@ class Reader:
     def _relu(self) -> None:
         most, slope = self._get("max_value"), float(self._get("negative_slope", "alpha", default=0.0))
         if float(self._get("threshold", "theta", default=0.0)) != 0 or (most is not None and (most != 6 or slope != 0)):
-            raise self.builder.refuse("a ReLU with this threshold or largest value is not supported: 0, and 6 or none, are")
+            raise self.builder.refuse(
+                "a ReLU with this threshold or largest value is not supported: 0, and 6 or none, are"
+            )
         if slope:
             self.builder.activation("leaky_relu", slope)
         else:
@@ -290,7 +297,10 @@ def chain(model: Config) -> list[tuple[str, Config]]:
     for layer in layers:
         inner = layer.get("config")
         if layer.get("class_name") in ("Sequential", "Functional", "Model"):
-            flat += [(k, {**c, "inside": (inner or {}).get("name") if isinstance(inner, dict) else None}) for k, c in chain(layer)]
+            flat += [
+                (k, {**c, "inside": (inner or {}).get("name") if isinstance(inner, dict) else None})
+                for k, c in chain(layer)
+            ]
         elif isinstance(inner, dict):
             flat.append((str(layer.get("class_name")), {"name": layer.get("name"), **inner}))
         else:
@@ -320,11 +330,13 @@ def _in_order(layers: list[Config]) -> list[Config]:
             start.append(layer)
         elif len(sources) > 1:
             raise UnsupportedError(
-                f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network without "
-                "branches is needed"
+                f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network "
+                "without branches is needed"
             )
         elif sources[0] in after:
-            raise UnsupportedError(f"the output of layer {sources[0]!r} is used twice: a network without branches is needed")
+            raise UnsupportedError(
+                f"the output of layer {sources[0]!r} is used twice: a network without branches is needed"
+            )
         else:
             after[sources[0]] = layer
     if len(start) != 1:
@@ -339,7 +351,7 @@ def _in_order(layers: list[Config]) -> list[Config]:
 
 
 def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
-    for kind, config in layers:
+    for _, config in layers:
         shape = config.get("batch_input_shape") or config.get("batch_shape")
         if shape is None and config.get("input_shape"):
             shape = [None, *config["input_shape"]]
@@ -401,7 +413,9 @@ def read_h5(path: str) -> Builder:
             raise UnsupportedError("the file holds weights alone: save the whole model, model.save()")
         model = json.loads(text if isinstance(text, str) else bytes(text).decode())
         root = file["model_weights"] if "model_weights" in file else file
-        version, backend = (str(_text(file.attrs.get(key, root.attrs.get(key, "")))) for key in ("keras_version", "backend"))
+        version, backend = (
+            str(_text(file.attrs.get(key, root.attrs.get(key, "")))) for key in ("keras_version", "backend")
+        )
         flipped = backend == "theano" or (not version.startswith(("2", "3")) and backend != "tensorflow")
 
         def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
@@ -457,7 +471,9 @@ def read_keras(path: str) -> Builder:
     with h5py.File(weights, "r") as file:
         top = file["layers"] if "layers" in file else file
         with_weights = [str(config.get("name")) for kind, config in chain(model) if kind in WEIGHTED]
-        by_name = all(name in top for name in with_weights)  # else by kind and number: it has changed from version to version
+        by_name = all(
+            name in top for name in with_weights
+        )  # else by kind and number: it has changed from version to version
 
         def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
             root = file["layers"] if "layers" in file else file

@@ -15,7 +15,8 @@ from . import _library
 from ._stages import Padding, Part, Shape, Stage, as_bias, as_oihw, checked_activation, pads, pair
 
 FLOAT32 = np.dtype(np.float32)
-from_buffer, addressof = ctypes.c_char.from_buffer, ctypes.addressof
+from_buffer: Any = ctypes.c_char.from_buffer
+addressof = ctypes.addressof
 
 
 class Runner:
@@ -172,7 +173,16 @@ class Layer(Part):
         around = pads(self.padding, shape, window, self.strides)
         return [
             Stage(
-                "layer", self.name, self.weights, self.bias, window, self.strides, around, self.pool, kernel=self.wanted, **self.activation
+                "layer",
+                self.name,
+                self.weights,
+                self.bias,
+                window,
+                self.strides,
+                around,
+                self.pool,
+                kernel=self.wanted,
+                **self.activation,
             )
         ]
 
@@ -230,7 +240,7 @@ class Layer(Part):
 
 
 def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArray[np.float32]:
-    """The layer that the project began with: a true convolution, bias, 2x2 max-pooling and ReLU of one image or a batch.
+    """The layer that the project began with: a true convolution, bias, 2x2 max-pooling and ReLU.
 
     Parameters
     ----------

@@ -30,7 +30,16 @@ KINDS = (
     "log_softmax",
 )
 
-_SIZES = ("filter_height", "filter_width", "stride_height", "stride_width", "pad_top", "pad_left", "pad_bottom", "pad_right")
+_SIZES = (
+    "filter_height",
+    "filter_width",
+    "stride_height",
+    "stride_width",
+    "pad_top",
+    "pad_left",
+    "pad_bottom",
+    "pad_right",
+)
 
 
 class Spec(ctypes.Structure):
@@ -78,7 +87,7 @@ def _find() -> pathlib.Path:
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def library() -> Any:
     """The loaded library. The first call loads it."""
     lib = ctypes.CDLL(str(_find()))

@@ -36,7 +36,9 @@ class Network:
 
     Parameters
     ----------
-    parts : sequence of Layer, Dense, MaxPool, AveragePool, GlobalMax, GlobalAverage, Scale, Activation, Softmax, LogSoftmax
+    parts : sequence of stages
+        `Layer`, `Dense`, `MaxPool`, `AveragePool`, `GlobalMax`, `GlobalAverage`, `Scale`, `Activation`, `Softmax`,
+        `LogSoftmax`.
     in_shape : tuple of int, optional
         The shape of the image that comes in, in its layout. By default the first layer's.
     layout : {'CHW', 'HWC'}
@@ -48,7 +50,9 @@ class Network:
         Of one image. What is one pixel after all has one extent, the channels.
     """
 
-    def __init__(self, parts: Sequence[Part], *, in_shape: Sequence[int] | None = None, layout: str | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[Part], *, in_shape: Sequence[int] | None = None, layout: str | None = None
+    ) -> None:
         parts = list(parts)
         if not parts:
             raise ValueError("a network needs at least one stage")
@@ -74,15 +78,23 @@ class Network:
 
     @classmethod
     def _of(
-        cls, stages: list[Stage], shape: Shape, outside: tuple[tuple[int, ...], str], result: tuple[tuple[int, ...], str]
+        cls,
+        stages: list[Stage],
+        shape: Shape,
+        outside: tuple[tuple[int, ...], str],
+        result: tuple[tuple[int, ...], str],
     ) -> Network:
-        """From stages that are ready: `outside` and `result` are the shapes of what goes in and out, and how it lies."""
+        """From stages that are ready; `outside` and `result`: the shapes of what goes in and out, and how it lies."""
         network = cls.__new__(cls)
         network._make(stages, shape, outside, result)
         return network
 
     def _make(
-        self, stages: list[Stage], shape: Shape, outside: tuple[tuple[int, ...], str], result: tuple[tuple[int, ...], str]
+        self,
+        stages: list[Stage],
+        shape: Shape,
+        outside: tuple[tuple[int, ...], str],
+        result: tuple[tuple[int, ...], str],
     ) -> None:
         self._stages, self._shape, self._outside, self._result = stages, shape, outside, result
         self.input_shape, self.output_shape = outside[0], result[0]
@@ -134,7 +146,7 @@ class Network:
         ]
 
     def summary(self) -> str:
-        """A table: each stage with its shape, its kernel, how many weights it has and how many multiply-adds it takes."""
+        """A table: each stage with its shape, kernel, number of weights and number of multiply-adds."""
         rows = [("stage", "output", "kernel", "weights", "multiply-adds")]
         shape, weights, work = self._shape, 0, 0
         for stage, kernel in zip(self._stages, self.kernels()):

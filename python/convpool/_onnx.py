@@ -34,7 +34,9 @@ class _Tensors:
     def read(self, tensor: Any) -> Const:
         onnx = _onnx()
         if math.prod(tensor.dims) > MOST_WEIGHTS or any(n < 0 for n in tensor.dims):
-            raise UnsupportedError(f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} is too large for a small network")
+            raise UnsupportedError(
+                f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} is too large for a small network"
+            )
         if onnx.external_data_helper.uses_external_data(tensor):
             entries = {entry.key: entry.value for entry in tensor.external_data}
             location = entries.get("location", "")
@@ -65,7 +67,9 @@ class Reader:
         names = [item.name for item in graph.output]
         if output is None:
             if len(names) != 1:
-                raise UnsupportedError(f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)")
+                raise UnsupportedError(
+                    f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)"
+                )
             output = names[0]
         if output not in names:
             raise UnsupportedError(f"the file has no output {output!r}, but {', '.join(names)}")
@@ -96,7 +100,9 @@ class Reader:
         self.batch = max(dims[0], 1) if self.batched else 1
         image = tuple(dims[1:] if self.batched else dims)
         if any(n < 1 for n in image):
-            raise UnsupportedError(f"the input's shape is {tuple(dims)}: one without open extents is needed, but for the batch")
+            raise UnsupportedError(
+                f"the input's shape is {tuple(dims)}: one without open extents is needed, but for the batch"
+            )
         self.builder = Builder(image)
         return str(inputs[0].name)
 
@@ -153,7 +159,8 @@ class Reader:
         images = [name for name in self.node.input if name and self.const(name) is None]
         if images != [self.current]:
             raise self.builder.refuse(
-                f"takes {', '.join(map(repr, images))}, but only {self.current!r} is at hand: a network without branches is needed"
+                f"takes {', '.join(map(repr, images))}, but only {self.current!r} is at hand: one without "
+                "branches is needed"
             )
         method: Callable[[], None] | None = getattr(self, "op_" + self.node.op_type, None)
         if method is None:
@@ -175,8 +182,9 @@ class Reader:
 
     def _fold(self) -> None:
         """Computes a node whose inputs are all constant."""
-        x = [self.const(name) for name in self.node.input if name]
+        x: list[Any] = [self.const(name) for name in self.node.input if name]
         kind = self.node.op_type
+        value: Const | None
         if kind == "Constant":
             value = self._constant()
         elif kind in ("Identity", "Dropout"):
@@ -195,14 +203,16 @@ class Reader:
                 return np.array(self.onnx.helper.get_attribute_value(item))
         raise self.builder.refuse("a constant of this kind is not supported")
 
-    def _computed(self, kind: str, x: list[Any]) -> Const | None:
+    def _computed(self, kind: str, x: list[Any]) -> Any:
         binary = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
         if kind in binary and len(x) == 2:
             if kind == "Div" and x[0].dtype.kind in "iu":
                 return np.asarray(x[0] // x[1])
             return np.asarray(binary[kind](x[0], x[1]))
         if kind in ("Neg", "Sqrt", "Exp", "Floor", "Ceil"):
-            return np.asarray({"Neg": np.negative, "Sqrt": np.sqrt, "Exp": np.exp, "Floor": np.floor, "Ceil": np.ceil}[kind](x[0]))
+            return np.asarray(
+                {"Neg": np.negative, "Sqrt": np.sqrt, "Exp": np.exp, "Floor": np.floor, "Ceil": np.ceil}[kind](x[0])
+            )
         if kind == "Cast":
             return x[0].astype(self.onnx.helper.tensor_dtype_to_np_dtype(self.attribute("to", 1)))
         if kind == "Transpose":
@@ -498,7 +508,11 @@ class Reader:
             self.builder.reshape(tuple(whole))
 
     def op_Reshape(self) -> None:
-        numbers = [int(n) for n in self.weights(1, "shape")] if len(self.node.input) > 1 else list(self.attribute("shape", []))
+        numbers = (
+            [int(n) for n in self.weights(1, "shape")]
+            if len(self.node.input) > 1
+            else list(self.attribute("shape", []))
+        )
         if self.attribute("allowzero", 0) == 0:
             numbers = [self.dims[i] if n == 0 and i < len(self.dims) else n for i, n in enumerate(numbers)]
         self._whole_reshape(numbers)
@@ -516,7 +530,11 @@ class Reader:
 
     def op_Squeeze(self) -> None:
         axes, rank = self._axes(), len(self.dims)
-        drop = {i for i, n in enumerate(self.dims) if n == 1 and i >= self.batched} if axes is None else {n % rank for n in axes}
+        drop = (
+            {i for i, n in enumerate(self.dims) if n == 1 and i >= self.batched}
+            if axes is None
+            else {n % rank for n in axes}
+        )
         if any(self.dims[n] != 1 for n in drop):
             raise self.builder.refuse(f"squeezes {axes} of {self.dims}")
         self._whole_reshape([n for i, n in enumerate(self.dims) if i not in drop])

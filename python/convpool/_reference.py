@@ -38,9 +38,9 @@ def activate(stage: Stage, x: Image) -> Image:
         return np.where(x < 0, slope * x, x)
     if kind == "prelu":
         assert stage.slopes is not None
-        return np.where(x < 0, np.asarray(stage.slopes, np.float64).reshape(-1, 1, 1) * x, x)
+        return np.asarray(np.where(x < 0, np.asarray(stage.slopes, np.float64).reshape(-1, 1, 1) * x, x))
     if kind == "sigmoid":
-        return np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x)))
+        return np.asarray(np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))))
     if kind == "tanh":
         return np.tanh(x)
     if kind == "elu":
@@ -61,7 +61,9 @@ def _layer(stage: Stage, x: Image) -> Image:
     if stage.pool == "ceil":
         y = np.pad(y, ((0, 0), (0, y.shape[1] % 2), (0, y.shape[2] % 2)), constant_values=-np.inf)
     y = y[:, : y.shape[1] // 2 * 2, : y.shape[2] // 2 * 2]
-    return np.asarray(np.maximum(np.maximum(y[:, ::2, ::2], y[:, 1::2, ::2]), np.maximum(y[:, ::2, 1::2], y[:, 1::2, 1::2])))
+    return np.asarray(
+        np.maximum(np.maximum(y[:, ::2, ::2], y[:, 1::2, ::2]), np.maximum(y[:, ::2, 1::2], y[:, 1::2, 1::2]))
+    )
 
 
 def apply(stage: Stage, x: Image) -> Image:

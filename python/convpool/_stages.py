@@ -42,7 +42,9 @@ class Stage:
         if self.kind == "layer":
             assert self.weights is not None
             if self.weights.shape[1] != channels:
-                raise ValueError(f"{self.label}: weights for {self.weights.shape[1]} input channels, but {channels} come in")
+                raise ValueError(
+                    f"{self.label}: weights for {self.weights.shape[1]} input channels, but {channels} come in"
+                )
             channels = self.weights.shape[0]
         if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
             raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
@@ -58,7 +60,9 @@ class Stage:
             (height, width), self.window, self.strides, self.pads[:2], self.pads[2:]
         ):
             if min(window, stride) < 1 or min(before, after) < 0 or window > before + extent + after:
-                raise ValueError(f"{self.label}: a window of {window} over {extent} pixels, padded by {before} and {after}")
+                raise ValueError(
+                    f"{self.label}: a window of {window} over {extent} pixels, padded by {before} and {after}"
+                )
             extents.append((before + extent + after - window) // stride + 1)
         if self.pool != "none":
             extents = [(extent + (self.pool == "ceil")) // 2 for extent in extents]
@@ -117,7 +121,9 @@ def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[1])
 
 
-def pads(padding: Padding, shape: Shape, window: tuple[int, int], strides: tuple[int, int]) -> tuple[int, int, int, int]:
+def pads(
+    padding: Padding, shape: Shape, window: tuple[int, int], strides: tuple[int, int]
+) -> tuple[int, int, int, int]:
     """Rows and columns of padding: top, left, bottom, right. 'same' is Keras': half before, the rest after."""
     if isinstance(padding, str):
         if padding not in ("valid", "same"):
@@ -132,7 +138,9 @@ def pads(padding: Padding, shape: Shape, window: tuple[int, int], strides: tuple
     if len(numbers) == 2:
         numbers = (*numbers, *numbers)
     if len(numbers) != 4 or any(not isinstance(n, (int, np.integer)) or n < 0 for n in numbers):
-        raise ValueError(f"padding must be a number, two (down, across) or four (top, left, bottom, right), not {padding!r}")
+        raise ValueError(
+            f"padding must be a number, two (down, across) or four (top, left, bottom, right), not {padding!r}"
+        )
     top, left, bottom, right = map(int, numbers)
     return top, left, bottom, right
 
@@ -172,7 +180,7 @@ class Dense(Part):
     Parameters
     ----------
     weights : array_like
-        [outputs, inputs] as PyTorch's ``Linear`` has them, or [inputs, outputs] as Keras' ``Dense``, see `weights_layout`.
+        [outputs, inputs] as PyTorch's ``Linear`` has them, or [inputs, outputs] as Keras' ``Dense``.
     bias : array_like, optional
         [outputs].
     activation : str
@@ -222,7 +230,13 @@ class Dense(Part):
             weights = self.weights.reshape(outputs, height, width, channels).transpose(0, 3, 1, 2)
         return [
             Stage(
-                "layer", self.name, np.ascontiguousarray(weights), self.bias, (height, width), kernel=self.kernel, **self.activation
+                "layer",
+                self.name,
+                np.ascontiguousarray(weights),
+                self.bias,
+                (height, width),
+                kernel=self.kernel,
+                **self.activation,
             )
         ]
 
@@ -251,7 +265,7 @@ class _Pool(Part):
 
 
 class MaxPool(_Pool):
-    """The largest of each window of pixels. Padding counts for nothing. `strides` are the window's extents by default."""
+    """The largest of each window of pixels. Padding counts for nothing. By default strides are the window's extents."""
 
     kind = "max_pool"
 
@@ -340,7 +354,9 @@ class Activation(Part):
         return [Stage("activation", self.name, kernel=self.kernel, **self.activation)]
 
 
-def checked_activation(activation: str | None, parameter: float, slopes: object, channels: int | None) -> dict[str, Any]:
+def checked_activation(
+    activation: str | None, parameter: float, slopes: object, channels: int | None
+) -> dict[str, Any]:
     """The fields of a Stage that an activation takes."""
     index = _library.pick(activation, _library.ACTIVATIONS, "activation")
     fields: dict[str, Any] = {"activation": _library.ACTIVATIONS[index], "parameter": float(parameter)}
