@@ -171,8 +171,9 @@ static inline bool {name}_self_test(const convpool_network *network, float *inpu
         uint64_t z = {seed} + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
         z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
         z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        uint32_t bits = 0x3f800000u | ((z ^ z >> 31) >> 41 & 0x7fffffu); /* from 1 to 2 */
+        uint32_t bits = (z ^ z >> 31) >> 41 & 0x7fffffu;
         float value;
+        bits |= 0x3f800000u; /* from 1 to 2 */
         memcpy(&value, &bits, sizeof value);
         input[i] = value - 1.0f;
     }}
