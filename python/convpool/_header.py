@@ -142,6 +142,12 @@ TEMPLATE = """\
 #define {NAME}_SCRATCH_MAX \\
     ({scratch})
 
+#ifdef __cplusplus
+#define {NAME}_FLOAT(number) static_cast<float>(number)
+#else
+#define {NAME}_FLOAT(number) ((float)(number))
+#endif
+
 {arrays}
 /* Fills in the stages. */
 static inline void {name}_stages(convpool_stage stages[{NAME}_STAGES]) {{
@@ -171,11 +177,7 @@ static inline bool {name}_self_test(const convpool_network *network, float *inpu
         uint64_t z = {seed} + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
         z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
         z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-        uint32_t bits = (z ^ z >> 31) >> 41 & 0x7fffffu;
-        float value;
-        bits |= 0x3f800000u; /* from 1 to 2 */
-        memcpy(&value, &bits, sizeof value);
-        input[i] = value - 1.0f;
+        input[i] = {NAME}_FLOAT((z ^ z >> 31) >> 41) / 8388608.0f;
     }}
     if (convpool_network_run(network, input, output, scratch) != CONVPOOL_OK) return false;
     for (size_t i = 0; i < {NAME}_OUTPUTS; i++) {{ /* FNV-1a */
