@@ -25,7 +25,6 @@ KINDS = (
     "Normalization ZeroPadding2D "
     "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
-WEIGHTED = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "BatchNormalization", "PReLU")
 MOST_BYTES = 1 << 31  # of what a zip file says that it holds
 
 
@@ -297,10 +296,8 @@ def chain(model: Config) -> list[tuple[str, Config]]:
     for layer in layers:
         inner = layer.get("config")
         if layer.get("class_name") in ("Sequential", "Functional", "Model"):
-            flat += [
-                (k, {**c, "inside": (inner or {}).get("name") if isinstance(inner, dict) else None})
-                for k, c in chain(layer)
-            ]
+            name = (inner if isinstance(inner, dict) else layer).get("name")
+            flat += [(k, {**c, "inside": [name, *c.get("inside", [])]}) for k, c in chain(layer)]
         elif isinstance(inner, dict):
             flat.append((str(layer.get("class_name")), {"name": layer.get("name"), **inner}))
         else:
@@ -370,10 +367,11 @@ def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config, int]
     layers = chain(model)
     builder = Builder(_input_shape(layers))
     reader = Reader(builder, flipped)
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     for kind, config in layers:
-        count = seen.get(kind, 0)
-        seen[kind] = count + 1
+        key = (kind, *map(str, config.get("inside", [])))
+        count = seen.get(key, 0)
+        seen[key] = count + 1
         reader.layer(kind, config, weights_of(kind, config, count))
     return builder
 
@@ -404,6 +402,16 @@ def _datasets(group: Any) -> dict[str, Float64]:
     return found
 
 
+def _within(group: Any, name: str) -> Any:
+    """The group of this name, however deep."""
+    for key, child in group.items() if hasattr(group, "items") else ():
+        found = child if key == name and hasattr(child, "items") else None
+        deeper = _within(child, name)
+        if deeper is not None or found is not None:
+            return deeper if deeper is not None else found
+    return None
+
+
 def read_h5(path: str) -> Builder:
     """A .h5 or .hdf5 file."""
     h5py = _hdf5()
@@ -420,13 +428,12 @@ def read_h5(path: str) -> Builder:
 
         def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
             name = str(config.get("name"))
-            group = root
-            inside = config.get("inside")
-            if inside and inside in root and name not in root:
-                group = root[inside]
-            if name not in group:
+            group = root.get(name)
+            for inside in config.get("inside", []):  # the layers of a model within the model are somewhere in its group
+                group = group or _within(root.get(str(inside)), name)
+            if group is None:
                 return {}
-            found = _datasets(group[name])
+            found = _datasets(group)
             prefix = name + "_"  # Keras 1
             return {key[len(prefix) :] if key.startswith(prefix) else key: value for key, value in found.items()}
 
@@ -446,6 +453,20 @@ _ORDER = {
     "PReLU": ("alpha",),
     "Normalization": ("mean", "variance", "count"),
 }
+
+
+def _layers(group: Any) -> Any:
+    """Where a model's layers are: it has changed from version to version."""
+    return group["layers"] if "layers" in group else group
+
+
+def _child(group: Any, name: str, folder: str, index: int) -> Any:
+    """A layer's group: by the name that it bears, or that its folder is called by, or by its kind and number."""
+    for child in group.values():
+        if hasattr(child, "get") and "vars" in child and _text(child["vars"].attrs.get("name", "")) == name:
+            return child
+    numbered = folder + (f"_{index}" if index else "")
+    return group.get(name) or group.get(numbered)
 
 
 def _snake(kind: str) -> str:
@@ -469,19 +490,14 @@ def read_keras(path: str) -> Builder:
         model = json.loads(archive.read("config.json"))
         weights = io.BytesIO(archive.read("model.weights.h5"))
     with h5py.File(weights, "r") as file:
-        top = file["layers"] if "layers" in file else file
-        with_weights = [str(config.get("name")) for kind, config in chain(model) if kind in WEIGHTED]
-        by_name = all(
-            name in top for name in with_weights
-        )  # else by kind and number: it has changed from version to version
 
         def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
-            root = file["layers"] if "layers" in file else file
-            if config.get("inside") and config["inside"] in root:
-                root = root[config["inside"]].get("layers", root[config["inside"]])
-            folder = _snake(kind) + (f"_{index}" if index else "")
-            name = str(config.get("name"))
-            group = root.get(name) if by_name or folder not in root else root.get(folder)
+            root = _layers(file)
+            for inside in config.get("inside", []):
+                root = _layers(
+                    _child(root, str(inside), "sequential", 0) or _child(root, str(inside), "functional", 0) or root
+                )
+            group = _child(root, str(config.get("name")), _snake(kind), index)
             if group is None:
                 return {}
             group = group.get("vars", group)

@@ -80,9 +80,14 @@ def apply(stage: Stage, x: Image) -> Image:
         return np.asarray(x.max(axis=(1, 2), keepdims=True))
     if stage.kind == "global_average":
         return np.asarray(x.mean(axis=(1, 2), keepdims=True))
+    if stage.kind == "pad":  # a step that is no stage yet
+        top, left, bottom, right = stage.pads
+        return np.pad(x, ((0, 0), (top, bottom), (left, right)))
     if stage.kind == "scale":
-        y = x * np.asarray(stage.weights, np.float64).reshape(-1, 1, 1)
-        return y if stage.bias is None else y + np.asarray(stage.bias, np.float64).reshape(-1, 1, 1)
+        weights = np.asarray(stage.weights, np.float64)
+        each = weights.shape if weights.ndim == 3 else (-1, 1, 1)  # for each pixel, before they are merged
+        y = x * weights.reshape(each)
+        return y if stage.bias is None else y + np.asarray(stage.bias, np.float64).reshape(each)
     if stage.kind == "activation":
         return activate(stage, x)
     shifted = x - x.max()

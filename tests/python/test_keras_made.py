@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Models that Keras itself has made, of every layer kind, saved in every format, and held to what Keras predicts."""
+
+import numpy as np
+import pytest
+
+import convpool
+
+keras = pytest.importorskip("keras", reason="Keras is not installed")
+pytest.importorskip("h5py")
+L = keras.layers
+
+
+def two_convolutions(**options):
+    return [L.Conv2D(5, 3, activation="relu", **options), L.Conv2D(7, (2, 3), **options)]
+
+
+MODELS = {
+    "plain": ((9, 11, 3), lambda: [*two_convolutions(), L.Flatten(), L.Dense(4, activation="softmax")]),
+    "same": ((9, 12, 3), lambda: [*two_convolutions(padding="same"), L.MaxPooling2D(2, padding="same"), L.Flatten()]),
+    "even_same": ((9, 10, 2), lambda: [L.Conv2D(4, 2, padding="same"), L.Conv2D(4, 4, padding="same", use_bias=False)]),
+    "strides": ((11, 13, 3), lambda: [L.Conv2D(5, 3, strides=(2, 3), padding="same"), L.Conv2D(4, 3, strides=2)]),
+    "dilation": ((13, 13, 2), lambda: [L.Conv2D(4, 3, dilation_rate=2, padding="same"), L.Conv2D(3, 3, dilation_rate=3)]),
+    "groups": ((9, 9, 4), lambda: [L.Conv2D(6, 3, groups=2), L.DepthwiseConv2D(3, depth_multiplier=2)]),
+    "separable": ((9, 9, 4), lambda: [L.SeparableConv2D(6, 3, depth_multiplier=2, activation="elu")]),
+    "pools": ((17, 19, 3), lambda: [L.MaxPooling2D(3, 2, padding="same"), L.AveragePooling2D(3, 2, padding="same"), L.MaxPooling2D(2, 1)]),
+    "average": ((12, 12, 3), lambda: [L.Conv2D(5, 3, activation="tanh"), L.AveragePooling2D(2), L.GlobalAveragePooling2D(), L.Dense(3)]),
+    "global_max": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.GlobalMaxPooling2D(), L.Dense(3, activation="sigmoid")]),
+    "normalized": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(), L.Conv2D(4, 3, padding="same")]),
+    "normalized_after": ((12, 12, 3), lambda: [L.Conv2D(5, 3, activation="relu"), L.BatchNormalization(), L.MaxPooling2D(), L.Conv2D(4, 3, padding="same"), L.Flatten(), L.BatchNormalization(), L.Dense(3)]),
+    "normalized_first": ((12, 12, 3), lambda: [L.BatchNormalization(), L.Conv2D(5, 3, padding="same"), L.BatchNormalization(scale=False), L.LeakyReLU(), L.BatchNormalization(center=False)]),
+    "pool_then_activation": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.MaxPooling2D(2), L.Activation("relu"), L.Conv2D(5, 3), L.MaxPooling2D(3, 1), L.BatchNormalization(), L.ELU(0.7)]),
+    "activations": ((8, 8, 2), lambda: [L.Conv2D(4, 1, activation=a) for a in ("relu", "relu6", "sigmoid", "tanh", "elu", "selu", "linear", "leaky_relu")]),
+    "prelu": ((8, 8, 2), lambda: [L.Conv2D(4, 2), L.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"), L.MaxPooling2D(), L.Flatten(), L.Dense(5), L.PReLU(alpha_initializer="random_normal")]),
+    "relus": ((8, 8, 2), lambda: [L.Conv2D(4, 2), L.ReLU(6.0), L.Conv2D(4, 2), L.ReLU(negative_slope=0.1), L.Conv2D(4, 2), L.LeakyReLU(0.3)]),
+    "padding": ((8, 8, 2), lambda: [L.ZeroPadding2D(((1, 2), (0, 3))), L.Conv2D(4, 3, activation="relu"), L.ZeroPadding2D(1), L.MaxPooling2D(2)]),
+    "padding_average": ((8, 8, 2), lambda: [L.Conv2D(3, 2), L.ZeroPadding2D(1), L.AveragePooling2D(3, 1)]),
+    "rescaling": ((8, 8, 3), lambda: [L.Rescaling(1 / 255.0, offset=-0.5), L.Conv2D(4, 3, padding="same"), L.Dropout(0.3), L.SpatialDropout2D(0.2), L.GaussianNoise(0.1)]),
+    "dense_on_pixels": ((6, 7, 3), lambda: [L.Dense(5, activation="relu"), L.Conv2D(4, 3), L.Dense(3)]),
+    "dense_alone": ((12,), lambda: [L.Dense(9, activation="relu"), L.BatchNormalization(), L.Dense(1, activation="sigmoid")]),
+    "reshaped": ((48,), lambda: [L.Reshape((4, 4, 3)), L.Conv2D(4, 2), L.Flatten(), L.Dense(2), L.Softmax()]),
+    "one_channel": ((9, 9, 1), lambda: [L.Conv2D(1, 3), L.MaxPooling2D(2), L.Flatten(), L.Dense(1)]),
+    "permuted": ((5, 6, 3), lambda: [L.Conv2D(4, 2), L.Permute((3, 1, 2)), L.Flatten(), L.Dense(3)]),
+    "spatial_output": ((9, 8, 3), lambda: [L.Conv2D(4, 3, padding="same", activation="sigmoid")]),
+}
+
+
+def made(name, functional):
+    shape, layers = MODELS[name]
+    keras.utils.set_random_seed(1)
+    if functional:
+        x = inputs = keras.Input(shape)
+        for layer in layers():
+            x = layer(x)
+        model = keras.Model(inputs, x)
+    else:
+        model = keras.Sequential([keras.Input(shape), *layers()])
+    chance = np.random.default_rng(3)
+    for layer in model.layers:
+        values = [chance.normal(0, 0.5, value.shape).astype(np.float32) for value in layer.get_weights()]
+        if isinstance(layer, L.BatchNormalization):
+            values[-1] = np.abs(values[-1]) + 0.3
+        if values:
+            layer.set_weights(values)
+    return model
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_agrees_with_keras(name, functional, ending, tmp_path):
+    model = made(name, functional)
+    model.save(tmp_path / ("model" + ending))
+    network = convpool.load(tmp_path / ("model" + ending))
+    x = np.random.default_rng(5).random((3, *MODELS[name][0]), np.float32) * 3 - 1
+    expected = model.predict(x, verbose=0)
+    result = network(x)
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_a_nested_model(tmp_path):
+    inner = keras.Sequential([keras.Input((9, 9, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D()], name="inner")
+    model = keras.Sequential([keras.Input((9, 9, 3)), inner, L.Flatten(), L.Dense(3)])
+    for ending in (".keras", ".h5"):
+        model.save(tmp_path / ("model" + ending))
+        x = np.random.default_rng(5).random((1, 9, 9, 3), np.float32)
+        result = convpool.load(tmp_path / ("model" + ending))(x)
+        assert np.allclose(result, model.predict(x, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (lambda: [L.Conv2DTranspose(3, 3)], "Conv2DTranspose"),
+        (lambda: [L.Conv2D(3, 3, activation="swish")], "silu"),
+        (lambda: [L.LayerNormalization()], "LayerNormalization"),
+        (lambda: [L.ReLU(max_value=4.0)], "largest value"),
+        (lambda: [L.Softmax()], "softmax"),
+        (lambda: [L.UpSampling2D()], "UpSampling2D"),
+    ],
+)
+def test_what_is_not_supported_is_named(layers, words, tmp_path):
+    model = keras.Sequential([keras.Input((9, 9, 3)), *layers()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(convpool.UnsupportedError, match=words) as raised:
+        convpool.load(tmp_path / "model.keras")
+    assert model.layers[-1].name in str(raised.value)
+
+
+def test_branches_are_named(tmp_path):
+    inputs = keras.Input((9, 9, 3))
+    a = L.Conv2D(4, 3, padding="same")(inputs)
+    model = keras.Model(inputs, L.Add(name="sum")([a, L.Conv2D(4, 3, padding="same")(a)]))
+    for ending in (".keras", ".h5"):
+        model.save(tmp_path / ("model" + ending))
+        with pytest.raises(convpool.UnsupportedError, match="branches"):
+            convpool.load(tmp_path / ("model" + ending))
