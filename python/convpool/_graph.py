@@ -52,6 +52,11 @@ class Builder:
         """The tensor's extents, without the batch's."""
         return tuple(math.prod(self._sizes[axis] for axis in group) for group in self._groups)
 
+    @property
+    def may_be_hwc(self) -> bool:
+        """Whether the last dimension may be the channels."""
+        return self.shape is None or self._groups[-1] == ("C",)
+
     def _renumber(self, shape: tuple[int, ...]) -> None:
         self._sizes = {str(n): extent for n, extent in enumerate(shape) if extent > 1}
         self._groups = [(str(n),) if extent > 1 else () for n, extent in enumerate(shape)]

@@ -478,7 +478,7 @@ class Reader:
             raise self.builder.refuse("pads the batch")
         if before[0] == after[0] == 0:
             self.builder.pad((before[1], before[2], after[1], after[2]), 0)
-        elif before[2] == after[2] == 0:
+        elif before[2] == after[2] == 0 and self.builder.may_be_hwc:
             self.builder.pad((before[0], before[1], after[0], after[1]), 2)
         else:
             raise self.builder.refuse("pads channels")

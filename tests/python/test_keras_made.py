@@ -20,24 +20,113 @@ MODELS = {
     "same": ((9, 12, 3), lambda: [*two_convolutions(padding="same"), L.MaxPooling2D(2, padding="same"), L.Flatten()]),
     "even_same": ((9, 10, 2), lambda: [L.Conv2D(4, 2, padding="same"), L.Conv2D(4, 4, padding="same", use_bias=False)]),
     "strides": ((11, 13, 3), lambda: [L.Conv2D(5, 3, strides=(2, 3), padding="same"), L.Conv2D(4, 3, strides=2)]),
-    "dilation": ((13, 13, 2), lambda: [L.Conv2D(4, 3, dilation_rate=2, padding="same"), L.Conv2D(3, 3, dilation_rate=3)]),
+    "dilation": (
+        (13, 13, 2),
+        lambda: [L.Conv2D(4, 3, dilation_rate=2, padding="same"), L.Conv2D(3, 3, dilation_rate=3)],
+    ),
     "groups": ((9, 9, 4), lambda: [L.Conv2D(6, 3, groups=2), L.DepthwiseConv2D(3, depth_multiplier=2)]),
     "separable": ((9, 9, 4), lambda: [L.SeparableConv2D(6, 3, depth_multiplier=2, activation="elu")]),
-    "pools": ((17, 19, 3), lambda: [L.MaxPooling2D(3, 2, padding="same"), L.AveragePooling2D(3, 2, padding="same"), L.MaxPooling2D(2, 1)]),
-    "average": ((12, 12, 3), lambda: [L.Conv2D(5, 3, activation="tanh"), L.AveragePooling2D(2), L.GlobalAveragePooling2D(), L.Dense(3)]),
+    "pools": (
+        (17, 19, 3),
+        lambda: [L.MaxPooling2D(3, 2, padding="same"), L.AveragePooling2D(3, 2, padding="same"), L.MaxPooling2D(2, 1)],
+    ),
+    "average": (
+        (12, 12, 3),
+        lambda: [L.Conv2D(5, 3, activation="tanh"), L.AveragePooling2D(2), L.GlobalAveragePooling2D(), L.Dense(3)],
+    ),
     "global_max": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.GlobalMaxPooling2D(), L.Dense(3, activation="sigmoid")]),
-    "normalized": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(), L.Conv2D(4, 3, padding="same")]),
-    "normalized_after": ((12, 12, 3), lambda: [L.Conv2D(5, 3, activation="relu"), L.BatchNormalization(), L.MaxPooling2D(), L.Conv2D(4, 3, padding="same"), L.Flatten(), L.BatchNormalization(), L.Dense(3)]),
-    "normalized_first": ((12, 12, 3), lambda: [L.BatchNormalization(), L.Conv2D(5, 3, padding="same"), L.BatchNormalization(scale=False), L.LeakyReLU(), L.BatchNormalization(center=False)]),
-    "pool_then_activation": ((12, 12, 3), lambda: [L.Conv2D(5, 3), L.MaxPooling2D(2), L.Activation("relu"), L.Conv2D(5, 3), L.MaxPooling2D(3, 1), L.BatchNormalization(), L.ELU(0.7)]),
-    "activations": ((8, 8, 2), lambda: [L.Conv2D(4, 1, activation=a) for a in ("relu", "relu6", "sigmoid", "tanh", "elu", "selu", "linear", "leaky_relu")]),
-    "prelu": ((8, 8, 2), lambda: [L.Conv2D(4, 2), L.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"), L.MaxPooling2D(), L.Flatten(), L.Dense(5), L.PReLU(alpha_initializer="random_normal")]),
-    "relus": ((8, 8, 2), lambda: [L.Conv2D(4, 2), L.ReLU(6.0), L.Conv2D(4, 2), L.ReLU(negative_slope=0.1), L.Conv2D(4, 2), L.LeakyReLU(0.3)]),
-    "padding": ((8, 8, 2), lambda: [L.ZeroPadding2D(((1, 2), (0, 3))), L.Conv2D(4, 3, activation="relu"), L.ZeroPadding2D(1), L.MaxPooling2D(2)]),
+    "normalized": (
+        (12, 12, 3),
+        lambda: [L.Conv2D(5, 3), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(), L.Conv2D(4, 3, padding="same")],
+    ),
+    "normalized_after": (
+        (12, 12, 3),
+        lambda: [
+            L.Conv2D(5, 3, activation="relu"),
+            L.BatchNormalization(),
+            L.MaxPooling2D(),
+            L.Conv2D(4, 3, padding="same"),
+            L.Flatten(),
+            L.BatchNormalization(),
+            L.Dense(3),
+        ],
+    ),
+    "normalized_first": (
+        (12, 12, 3),
+        lambda: [
+            L.BatchNormalization(),
+            L.Conv2D(5, 3, padding="same"),
+            L.BatchNormalization(scale=False),
+            L.LeakyReLU(),
+            L.BatchNormalization(center=False),
+        ],
+    ),
+    "pool_then_activation": (
+        (12, 12, 3),
+        lambda: [
+            L.Conv2D(5, 3),
+            L.MaxPooling2D(2),
+            L.Activation("relu"),
+            L.Conv2D(5, 3),
+            L.MaxPooling2D(3, 1),
+            L.BatchNormalization(),
+            L.ELU(0.7),
+        ],
+    ),
+    "activations": (
+        (8, 8, 2),
+        lambda: [
+            L.Conv2D(4, 1, activation=a)
+            for a in ("relu", "relu6", "sigmoid", "tanh", "elu", "selu", "linear", "leaky_relu")
+        ],
+    ),
+    "prelu": (
+        (8, 8, 2),
+        lambda: [
+            L.Conv2D(4, 2),
+            L.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"),
+            L.MaxPooling2D(),
+            L.Flatten(),
+            L.Dense(5),
+            L.PReLU(alpha_initializer="random_normal"),
+        ],
+    ),
+    "relus": (
+        (8, 8, 2),
+        lambda: [
+            L.Conv2D(4, 2),
+            L.ReLU(6.0),
+            L.Conv2D(4, 2),
+            L.ReLU(negative_slope=0.1),
+            L.Conv2D(4, 2),
+            L.LeakyReLU(0.3),
+        ],
+    ),
+    "padding": (
+        (8, 8, 2),
+        lambda: [
+            L.ZeroPadding2D(((1, 2), (0, 3))),
+            L.Conv2D(4, 3, activation="relu"),
+            L.ZeroPadding2D(1),
+            L.MaxPooling2D(2),
+        ],
+    ),
     "padding_average": ((8, 8, 2), lambda: [L.Conv2D(3, 2), L.ZeroPadding2D(1), L.AveragePooling2D(3, 1)]),
-    "rescaling": ((8, 8, 3), lambda: [L.Rescaling(1 / 255.0, offset=-0.5), L.Conv2D(4, 3, padding="same"), L.Dropout(0.3), L.SpatialDropout2D(0.2), L.GaussianNoise(0.1)]),
+    "rescaling": (
+        (8, 8, 3),
+        lambda: [
+            L.Rescaling(1 / 255.0, offset=-0.5),
+            L.Conv2D(4, 3, padding="same"),
+            L.Dropout(0.3),
+            L.SpatialDropout2D(0.2),
+            L.GaussianNoise(0.1),
+        ],
+    ),
     "dense_on_pixels": ((6, 7, 3), lambda: [L.Dense(5, activation="relu"), L.Conv2D(4, 3), L.Dense(3)]),
-    "dense_alone": ((12,), lambda: [L.Dense(9, activation="relu"), L.BatchNormalization(), L.Dense(1, activation="sigmoid")]),
+    "dense_alone": (
+        (12,),
+        lambda: [L.Dense(9, activation="relu"), L.BatchNormalization(), L.Dense(1, activation="sigmoid")],
+    ),
     "reshaped": ((48,), lambda: [L.Reshape((4, 4, 3)), L.Conv2D(4, 2), L.Flatten(), L.Dense(2), L.Softmax()]),
     "one_channel": ((9, 9, 1), lambda: [L.Conv2D(1, 3), L.MaxPooling2D(2), L.Flatten(), L.Dense(1)]),
     "permuted": ((5, 6, 3), lambda: [L.Conv2D(4, 2), L.Permute((3, 1, 2)), L.Flatten(), L.Dense(3)]),
@@ -80,7 +169,9 @@ def test_agrees_with_keras(name, functional, ending, tmp_path):
 
 
 def test_a_nested_model(tmp_path):
-    inner = keras.Sequential([keras.Input((9, 9, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D()], name="inner")
+    inner = keras.Sequential(
+        [keras.Input((9, 9, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D()], name="inner"
+    )
     model = keras.Sequential([keras.Input((9, 9, 3)), inner, L.Flatten(), L.Dense(3)])
     for ending in (".keras", ".h5"):
         model.save(tmp_path / ("model" + ending))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """examples/npy_to_header.py: what it writes of NumPy's files holds the same numbers, in C and in C++."""
+
 import pathlib
 import subprocess
 import sys
@@ -21,7 +22,8 @@ def compiled(compiler, folder, header, name, dtype):
     """What a program that includes the header holds in the array `name`, as bytes."""
     (folder / "data.h").write_text(header)
     (folder / "main.c").write_text(
-        f'#include "data.h"\n#include <stdio.h>\nint main(void) {{ return fwrite({name}, 1, sizeof {name}, stdout) == 0; }}\n')
+        f'#include "data.h"\n#include <stdio.h>\nint main(void) {{ return fwrite({name}, 1, sizeof {name}, stdout) == 0; }}\n'
+    )
     subprocess.run([*compiler, *STRICT, folder / "main.c", "-o", folder / "main"], check=True)
     return np.frombuffer(subprocess.run([folder / "main"], capture_output=True, check=True).stdout, dtype)
 
@@ -47,8 +49,9 @@ def test_holds_the_same_numbers(tmp_path, dtype, order, compiler):
 def test_takes_every_shape(tmp_path, shape, order):
     values = np.asarray(np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape), order=order)
     np.save(tmp_path / "a.npy", values)
-    assert np.array_equal(compiled(COMPILERS[0], tmp_path, convert(tmp_path / "a.npy").stdout, "a", np.float32),
-                          values.ravel())
+    assert np.array_equal(
+        compiled(COMPILERS[0], tmp_path, convert(tmp_path / "a.npy").stdout, "a", np.float32), values.ravel()
+    )
 
 
 def test_includes_nothing_unless_it_must(tmp_path):
@@ -98,8 +101,16 @@ def test_refuses_two_of_one_name(tmp_path):
     assert "first[3] = {\n    97.0f," in result.stdout and "second[3] = {\n    98.0f," in result.stdout
 
 
-@pytest.mark.parametrize("values", [np.ones(3, np.int32), np.ones(3, np.complex64), np.array(["a"]), np.ones((0, 2), "f4"),
-                                    np.ones(2, [("a", "<f4")])])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ones(3, np.int32),
+        np.ones(3, np.complex64),
+        np.array(["a"]),
+        np.ones((0, 2), "f4"),
+        np.ones(2, [("a", "<f4")]),
+    ],
+)
 def test_refuses_other_types_and_empty_arrays(tmp_path, values):
     np.save(tmp_path / "a.npy", values)
     result = convert(tmp_path / "a.npy")

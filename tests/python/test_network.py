@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""Networks by hand: what they compute, files and headers of them, the command line."""
+
+import copy
+import os
+import pathlib
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import convpool
+from convpool import _reference
+from convpool.__main__ import main
+
+INCLUDE = pathlib.Path(__file__).parents[2] / "include"
+
+
+def weights(*shape, scale=0.4):
+    return np.random.default_rng(sum(shape)).normal(0, scale, shape).astype(np.float32)
+
+
+def example(layout="CHW"):
+    return convpool.Network(
+        [
+            convpool.Layer(weights(6, 3, 3, 3), weights(6), padding="same", name="first"),
+            convpool.Scale(weights(6), weights(6)),
+            convpool.MaxPool(3, 1, padding=1),
+            convpool.Layer(weights(9, 6, 2, 2), None, pool=None, activation="tanh"),
+            convpool.AveragePool(2),
+            convpool.Activation("prelu", slopes=weights(9)),
+            convpool.Dense(weights(12, 36), weights(12), activation="relu", flatten=layout),
+            convpool.Dense(weights(12, 5), weights(5), weights_layout="IO"),
+            convpool.Softmax(),
+        ],
+        in_shape=(3, 10, 11) if layout == "CHW" else (10, 11, 3),
+        layout=layout,
+    )
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_agrees_with_float64(layout):
+    network = example(layout)
+    x = np.random.default_rng(2).random(network.input_shape, np.float32)
+    image = x.astype(float) if layout == "CHW" else x.astype(float).transpose(2, 0, 1)
+    expected = _reference.run(network._stages, image).reshape(-1)
+    assert network.output_shape == (5,)
+    assert np.abs(network(x) - expected).max() <= 1e-5 * expected.max()
+    batch = network(np.stack([x, x + 1, x]))
+    assert batch.shape == (3, 5) and np.array_equal(batch[0], network(x)) and np.array_equal(batch[2], batch[0])
+    out = np.empty((1, 5), np.float32)
+    assert network(x[None], out=out) is out
+
+
+def test_images_may_come_out():
+    network = convpool.Network([convpool.MaxPool(2)], in_shape=(4, 6, 3), layout="HWC")
+    x = np.random.default_rng(2).random((4, 6, 3), np.float32)
+    assert np.array_equal(network(x), x.reshape(2, 2, 3, 2, 3).max((1, 3)))
+    planes = convpool.Network([convpool.GlobalMax()], in_shape=(3, 4, 6))
+    assert np.array_equal(planes(x.transpose(2, 0, 1)), x.max((0, 1)))
+    log = convpool.Network([convpool.LogSoftmax()], in_shape=(7,))
+    assert np.allclose(log(np.arange(7.0)), np.arange(7) - np.log(np.exp(np.arange(7.0)).sum()), atol=1e-6)
+
+
+def test_summary_and_kernels():
+    network = example()
+    text = network.summary()
+    assert "first: layer 3x3 pad 1,1,1,1 relu max-pool" in text and "17,820" in text and "3x10x11 -> 5" in text
+    kernels = network.kernels()
+    assert kernels[1] == "" and kernels[0] in {row["name"] for row in convpool.kernels()}
+
+
+def test_what_is_wrong_is_said():
+    layer = convpool.Layer(weights(4, 3, 2, 2), in_shape=(3, 8, 8))
+    for parts, options, words in (
+        ([], {}, "at least one stage"),
+        ([convpool.Softmax()], {}, "in_shape"),
+        ([layer, convpool.Layer(weights(4, 3, 2, 2))], {}, "4 come in"),
+        ([layer, convpool.Softmax()], {}, "one pixel"),
+        ([layer, convpool.Dense(weights(4, 7))], {}, "36 numbers"),
+        ([layer, convpool.MaxPool(4)], {}, "window of 4"),
+        ([layer, convpool.Scale(weights(3))], {}, "for 4 channels"),
+        ([layer], {"layout": "NCHW"}, "layout"),
+        ([convpool.MaxPool(2, padding=(2, 0))], {"in_shape": (3, 8, 8)}, "size|shape"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            convpool.Network(parts, **options)
+    with pytest.raises(TypeError, match="is no stage"):
+        convpool.Network([layer, "softmax"])
+    with pytest.raises(ValueError, match="looks like HWC"):
+        example()(np.zeros((10, 11, 3)))
+
+
+def test_pickle_and_copy():
+    network = example()
+    x = np.random.default_rng(2).random(network.input_shape, np.float32)
+    for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        assert np.array_equal(other(x), network(x))
+
+
+def test_save_and_load(tmp_path):
+    for layout in ("CHW", "HWC"):
+        network = example(layout)
+        network.save(tmp_path / "network.npz")
+        again = convpool.load(tmp_path / "network.npz")
+        x = np.random.default_rng(2).random(network.input_shape, np.float32)
+        assert np.array_equal(again(x), network(x)) and again.summary() == network.summary()
+        with np.load(tmp_path / "network.npz", allow_pickle=False) as arrays:
+            assert "network" in arrays
+
+
+def test_damaged_files_are_found_out(tmp_path):
+    network = example()
+    network.save(tmp_path / "good.npz")
+    with np.load(tmp_path / "good.npz") as arrays:
+        arrays = dict(arrays)
+    arrays["0.weights"][0, 0, 0, 0] += np.float32(1e-6)
+    np.savez(tmp_path / "changed.npz", **arrays)
+    with pytest.raises(RuntimeError, match="test case fails"):
+        convpool.load(tmp_path / "changed.npz")
+    convpool.load(tmp_path / "changed.npz", check=False)
+    for key, value in (
+        ("0.weights", arrays["0.weights"][:, :2]),
+        ("0.bias", arrays["0.bias"][:1]),
+        ("1.weights", weights(3)),
+    ):
+        np.savez(tmp_path / "wrong.npz", **{**arrays, key: value})
+        with pytest.raises(ValueError):
+            convpool.load(tmp_path / "wrong.npz")
+    np.savez(tmp_path / "none.npz", a=np.zeros(3))
+    with pytest.raises(convpool.UnsupportedError, match="no network"):
+        convpool.load(tmp_path / "none.npz")
+
+
+def test_unknown_files():
+    with pytest.raises(FileNotFoundError):
+        convpool.load("missing.onnx")
+    with pytest.raises(ValueError, match="none of"):
+        convpool.load(__file__)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_the_header_compiles(tmp_path):
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only", f"-I{INCLUDE}"]
+    example().to_c(tmp_path / "net.h", "net")
+    (tmp_path / "net.c").write_text('#include "net.h"\nstatic unsigned char memory[NET_MEMORY_MAX + NET_SCRATCH_MAX];\n'
+                                    "int main(void) { return memory[0]; }\n")  # fmt: skip
+    subprocess.run(["cc", "-std=c11", *warnings, tmp_path / "net.c"], check=True)
+    if shutil.which("c++"):
+        subprocess.run(["c++", "-std=c++17", "-x", "c++", *warnings, tmp_path / "net.c"], check=True)
+    with pytest.raises(ValueError, match="identifier"):
+        example().to_c(tmp_path / "net.h", "a b")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None or not os.environ.get("CONVPOOL_LIBRARY"), reason="no library to link")
+def test_the_header_tests_itself(tmp_path):
+    example("HWC").to_c(tmp_path / "net.h", "net")
+    (tmp_path / "net.c").write_text(
+        '#include "net.h"\nstatic unsigned char memory[NET_MEMORY_MAX], scratch[NET_SCRATCH_MAX];\n'
+        "int main(void) {\n  static float input[NET_INPUTS], output[NET_OUTPUTS];\n  convpool_network *network;\n"
+        "  if (net_create_in(memory, sizeof memory, &network) != CONVPOOL_OK) return 2;\n"
+        "  return !net_self_test(network, input, output, scratch);\n}\n"
+    )
+    library = os.environ["CONVPOOL_LIBRARY"]
+    command = ["cc", "-std=c11", f"-I{INCLUDE}", tmp_path / "net.c", library, f"-Wl,-rpath,{os.path.dirname(library)}"]
+    subprocess.run([*command, "-o", tmp_path / "net"], check=True)
+    subprocess.run([tmp_path / "net"], check=True, env={**os.environ, "CONVPOOL_KERNEL": ""})
+
+
+def test_the_command_line(tmp_path, capsys):
+    example().save(tmp_path / "network.npz")
+    assert main(["show", str(tmp_path / "network.npz")]) == 0 and "max pool 3x3" in capsys.readouterr().out
+    assert main(["info"]) == 0 and "scalar-direct" in capsys.readouterr().out
+    assert main(["convert", str(tmp_path / "network.npz"), "--to-c", str(tmp_path / "n.h"), "--name", "n"]) == 0
+    assert (tmp_path / "n.h").exists()
+    assert main(["bench", str(tmp_path / "network.npz"), "--seconds", "0.05"]) == 0 and "us" in capsys.readouterr().out
+    assert main(["show", str(tmp_path / "missing.npz")]) == 1 and "convpool: " in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "network.npz")]) == 1
+    assert main(["bench", str(tmp_path / "network.npz"), "--against", "onnxruntime"]) == 1
+
+
+def test_importing_does_nothing():
+    code = "import convpool, sys; assert convpool._library.library.cache_info().currsize == 0; assert 'h5py' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: MIT
+"""ONNX files with what exporters leave, held to onnxruntime where it is installed, else to onnx's own evaluator."""
+
+import numpy as np
+import pytest
+
+import convpool
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+
+def weights(*shape, scale=0.5, seed=None):
+    chance = np.random.default_rng(sum(shape) if seed is None else seed)
+    return chance.normal(0, scale, shape).astype(np.float32)
+
+
+class Graph:
+    """Nodes one after the other, each fed by the one before."""
+
+    def __init__(self, shape, opset=17):
+        self.shape, self.opset = shape, opset
+        self.nodes, self.initializers, self.last = [], [], "input"
+
+    def add(self, kind, *constants, first=False, **attributes):
+        names = []
+        for constant in constants:
+            if isinstance(constant, str) or constant is None:
+                names.append(constant or "")
+                continue
+            names.append(f"c{len(self.initializers)}")
+            self.initializers.append(numpy_helper.from_array(np.asarray(constant), names[-1]))
+        inputs = [*names, self.last] if first else [self.last, *names]
+        return self.node(kind, inputs, **attributes)
+
+    def node(self, kind, inputs, **attributes):
+        self.last = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [self.last], name=f"{kind}_{len(self.nodes)}", **attributes))
+        return self
+
+    def model(self, outputs=None):
+        graph = helper.make_graph(
+            self.nodes,
+            "graph",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, self.shape)],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs or [self.last]],
+            self.initializers,
+        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+
+
+def conv(graph, outputs, channels, height, width, bias=True, **attributes):
+    constants = [weights(outputs, channels, height, width)] + ([weights(outputs)] if bias else [])
+    return graph.add("Conv", *constants, **attributes)
+
+
+def normalized(graph, channels):
+    return graph.add(
+        "BatchNormalization",
+        weights(channels),
+        weights(channels, seed=1),
+        weights(channels, seed=2),
+        np.abs(weights(channels, seed=3)) + 0.3,
+    )
+
+
+def lenet():
+    g = conv(Graph(["batch", 1, 20, 20]), 6, 1, 5, 5).add("Tanh").add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g = g.add("Flatten", axis=1).add("Gemm", weights(30, 384), weights(30), transB=1).add("Relu")
+    return g.add("Gemm", weights(30, 10), weights(10), alpha=0.5, beta=2.0).add("Softmax", axis=-1)
+
+
+def nhwc():
+    g = Graph([None, 12, 13, 3]).add("Transpose", perm=[0, 3, 1, 2])
+    g = conv(g, 8, 3, 3, 3, pads=[1, 1, 1, 1]).add("Relu").add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g = g.add("Transpose", perm=[0, 2, 3, 1]).add("Reshape", np.array([-1, 288]))
+    return g.add("MatMul", weights(288, 5)).add("Add", weights(5))
+
+
+def shapes():
+    g = (
+        conv(Graph(["n", 3, 10, 12]), 4, 3, 3, 3, bias=False)
+        .add("Add", weights(1, 4, 1, 1))
+        .add("Clip", np.float32(0), np.float32(6))
+    )
+    image = g.last
+    g.add("Shape")
+    g.add("Gather", np.array(0), axis=0).add("Unsqueeze", np.array([0]))
+    first = g.last
+    g.initializers.append(numpy_helper.from_array(np.array([-1]), "minus"))
+    g.node("Concat", [first, "minus"], axis=0)
+    return g.node("Reshape", [image, g.last]).add("Gemm", weights(7, 320), weights(7), transB=1)
+
+
+def turned():
+    g = conv(Graph([1, 2, 9, 7]), 4, 2, 3, 3).add("PRelu", weights(4, 1, 1)).add("Transpose", perm=[0, 1, 3, 2])
+    return g.add("Flatten").add("Gemm", weights(6, 140), weights(6), transB=1).add("PRelu", weights(6))
+
+
+def pools():
+    g = Graph([1, 3, 23, 25]).add("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    g = g.add("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1)
+    g = g.add("AveragePool", kernel_shape=[2, 3], pads=[0, 1, 1, 1], strides=[1, 1])
+    return conv(g, 5, 3, 1, 1).add("MaxPool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1).add("GlobalAveragePool")
+
+
+def arithmetic():
+    g = Graph([1, 3, 8, 8]).add("Sub", np.float32([0.5])).add("Div", weights(3, 1, 1) + 2).add("Mul", np.float32(3))
+    g = conv(g, 4, 3, 3, 3, pads=[1, 1, 1, 1])
+    return normalized(g, 4).add("LeakyRelu", alpha=0.2).add("Neg").add("Sub", np.float32(1), first=True)
+
+
+def merged():
+    g = conv(Graph([1, 3, 16, 16]), 6, 3, 3, 3, auto_pad="SAME_UPPER", strides=[2, 2])
+    g = normalized(g, 6).add("Relu")
+    g = normalized(g, 6).add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    return (
+        conv(g, 5, 6, 2, 2).add("Elu", alpha=0.5).add("ReduceMean", axes=[2, 3], keepdims=0).add("LogSoftmax", axis=1)
+    )
+
+
+def padded():
+    g = Graph([1, 3, 9, 9]).add("Pad", np.array([0, 0, 1, 2, 0, 0, 0, 1]), np.float32(0))
+    g = (
+        conv(g, 4, 3, 3, 3)
+        .add("Relu")
+        .add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+        .add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    )
+    return (
+        g.add("Pad", np.zeros(8, np.int64))
+        .add("Identity")
+        .add("Dropout")
+        .add("GlobalMaxPool")
+        .add("Squeeze", np.array([2, 3]))
+    )
+
+
+def grouped():
+    g = conv(Graph([1, 4, 9, 9]), 6, 2, 3, 3, group=2, dilations=[2, 1]).add("Selu")
+    return conv(g, 6, 1, 3, 3, group=6, auto_pad="SAME_LOWER", strides=[2, 1]).add("Sigmoid")
+
+
+def dense_alone():
+    g = Graph(["n", 20]).add("MatMul", weights(20, 9)).add("Add", weights(9)).add("Relu")
+    return g.add("Gemm", weights(9, 1), weights(1)).add("Sigmoid")
+
+
+def logarithm():
+    return conv(Graph([1, 1, 5, 5]), 10, 1, 5, 5).add("Flatten").add("Softmax", axis=1).add("Log")
+
+
+def old_softmax():
+    g = conv(Graph([1, 1, 5, 5], opset=8), 10, 1, 5, 5)
+    g.opset = 8
+    return g.add("Softmax", axis=1).add("Reshape", np.array([1, -1]))
+
+
+def constants():
+    g = Graph([1, 2, 6, 6])
+    g.nodes.append(helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(weights(3, 3, 2, 4))))
+    g.nodes.append(helper.make_node("Transpose", ["w"], ["v"], perm=[3, 2, 0, 1]))
+    g.nodes.append(helper.make_node("Constant", [], ["b"], value_floats=[0.5, -0.5, 1.0, 0.0]))
+    return g.node("Conv", ["input", "v", "b"]).add("Relu")
+
+
+MODELS = {
+    function.__name__: function
+    for function in (
+        lenet, nhwc, shapes, turned, pools, arithmetic, merged, padded, grouped, dense_alone, logarithm, old_softmax, constants,
+    )
+}  # fmt: skip
+
+
+def evaluated(model, x):
+    try:
+        import onnxruntime
+    except ImportError:
+        from onnx.reference import ReferenceEvaluator
+
+        return ReferenceEvaluator(model).run(None, {"input": x})[0]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": x})[0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_agrees(name, tmp_path):
+    model = MODELS[name]().model()
+    onnx.save(model, tmp_path / "model.onnx")
+    network = convpool.load(tmp_path / "model.onnx")
+    x = np.random.default_rng(3).random((1, *network.input_shape), np.float32) * 2 - 1
+    expected = evaluated(model, x)
+    result = network(x)
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-3)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 15, 18, 21])
+def test_opsets(opset, tmp_path):
+    g = conv(Graph([1, 3, 8, 8], opset), 4, 3, 3, 3).add("Relu").add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g = g.add("Flatten").add("Gemm", weights(36, 5), weights(5)).add("Softmax", axis=1)
+    onnx.save(g.model(), tmp_path / "model.onnx")
+    x = np.random.default_rng(3).random((1, 3, 8, 8), np.float32)
+    assert np.allclose(convpool.load(tmp_path / "model.onnx")(x), evaluated(g.model(), x), atol=1e-6)
+
+
+def test_outputs_are_named(tmp_path):
+    g = conv(Graph([1, 3, 8, 8]), 4, 3, 3, 3)
+    trunk = g.last
+    first = g.add("Relu").last
+    g.last = trunk
+    second = g.add("Tanh").last
+    onnx.save(g.model([first, second]), tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match=f"{first}, {second}"):
+        convpool.load(tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match="no output 'x'"):
+        convpool.load(tmp_path / "model.onnx", output="x")
+    x = weights(1, 3, 8, 8)
+    assert (convpool.load(tmp_path / "model.onnx", output=first)(x) >= 0).all()
+    assert (convpool.load(tmp_path / "model.onnx", output=second)(x) < 0).any()
+
+
+def test_external_data_is_beside_the_file(tmp_path):
+    model = lenet().model()
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    x = weights(1, 1, 20, 20)
+    assert np.allclose(convpool.load(folder / "model.onnx")(x), evaluated(lenet().model(), x), atol=1e-6)
+    (folder / "weights.bin").rename(tmp_path / "weights.bin")
+    for location in ("../weights.bin", str(tmp_path / "weights.bin"), "sub/../../weights.bin"):
+        loaded = onnx.load(folder / "model.onnx", load_external_data=False)
+        for tensor in loaded.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+        (folder / "evil.onnx").write_bytes(loaded.SerializeToString())
+        with pytest.raises(convpool.UnsupportedError, match="not beside the file"):
+            convpool.load(folder / "evil.onnx")
+    (folder / "weights.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(convpool.UnsupportedError, match="not beside the file"):
+        convpool.load(folder / "model.onnx")
+
+
+def add_branch(g):
+    trunk = g.last
+    conv(g, 4, 4, 1, 1)
+    return g.node("Add", [trunk, g.last])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g: g.add("HardSwish"), "HardSwish"),
+        (lambda g: g.add("Clip", np.float32(-1), np.float32(1)), "clips to"),
+        (lambda g: g.add("ConvTranspose", weights(4, 4, 3, 3)), "ConvTranspose"),
+        (lambda g: g.add("Softmax", axis=1), "softmax over one of several dimensions"),
+        (lambda g: g.add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), None, mode="reflect"), "reflect"),
+        (lambda g: g.add("Pad", np.array([0, 1, 0, 0, 0, 0, 0, 0])), "pads"),
+        (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])), "makes other pixels"),
+        (lambda g: g.add("InstanceNormalization", weights(4), weights(4)), "InstanceNormalization"),
+        (add_branch, "branches"),
+    ],
+)
+def test_what_is_not_supported_is_named(change, words, tmp_path):
+    g = change(conv(Graph([1, 3, 8, 8]), 4, 3, 3, 3))
+    onnx.save(g.model(), tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match=words) as raised:
+        convpool.load(tmp_path / "model.onnx")
+    assert "node '" in str(raised.value)
