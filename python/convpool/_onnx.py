@@ -214,7 +214,8 @@ class Reader:
                 {"Neg": np.negative, "Sqrt": np.sqrt, "Exp": np.exp, "Floor": np.floor, "Ceil": np.ceil}[kind](x[0])
             )
         if kind == "Cast":
-            return x[0].astype(self.onnx.helper.tensor_dtype_to_np_dtype(self.attribute("to", 1)))
+            kind = self.onnx.TensorProto.DataType.Name(self.attribute("to", 1)).lower()
+            return x[0].astype({"float": "float32", "double": "float64"}.get(kind, kind))
         if kind == "Transpose":
             return x[0].transpose(self.attribute("perm", None))
         if kind == "Reshape":

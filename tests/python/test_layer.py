@@ -122,7 +122,7 @@ def test_wrong_shapes_are_named():
         layer(X[:, :, :9])
     with pytest.raises(ValueError, match=r"\(3, 10\)"):
         layer(X[:, 0])
-    with pytest.raises(ValueError, match="4 input channels|3 input channels"):
+    with pytest.raises(ValueError, match="3 input channels"):
         convpool.Layer(W, B, in_shape=(4, 9, 10))
     with pytest.raises(ValueError, match="four dimensions"):
         convpool.Layer(W[0], B, in_shape=X.shape)
