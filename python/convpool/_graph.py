@@ -420,6 +420,10 @@ def pooled(layer: Stage, pool: Stage, shape: Shape) -> Stage | None:
     if pool.window != (2, 2) or pool.strides != (2, 2) or pool.pads[:2] != (0, 0):
         return None
     between = layer.output_shape(shape)
+    cut = between[1] % 2 or between[2] % 2
+    if cut and layer.strides == (1, 1) and layer.window in ((2, 2), (3, 3)) and shape[0] >= 8:
+        if pool.output_shape(between)[1:] != (between[1] // 2, between[2] // 2):
+            return None  # Winograd's algorithms pool whole windows alone, and are faster even so
     for kind in ("max", "ceil"):
         fused = dataclasses.replace(layer, pool=kind)
         try:
