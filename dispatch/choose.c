@@ -25,8 +25,7 @@ static double cost(const convpool_cost *of, const convpool_shape *s) {
     double share = any ? 1 : weights / (double)(side * side), pair = of->pair * (any ? weights : share);
     double each = pair * in * out + of->input[copied] * share * inputs + of->output[s->pool] * out;
     double packed = weights * in * out, far = packed > CONVPOOL_NEAR_WEIGHTS ? packed - CONVPOOL_NEAR_WEIGHTS : 0;
-    double tiles = rows * columns;
-    if (!any && tiles < 2) tiles = 2; /* of one alone, sums are too few to hide what an addition takes */
+    double tiles = rows * columns < of->least ? of->least : rows * columns;
     return of->once + tiles * each + of->weight * packed + of->far * far;
 }
 

@@ -65,9 +65,12 @@ static void direct_kernel_run(const convpool_job *job) {
 /* A weight from memory. */
 #define COST_FAR OF_FAMILY(8.74, 1)
 
+/* Tiles that a layer is counted as at least, with Winograd's. */
+#define COST_LEAST OF_FAMILY(2, 1)
+
 #define DIRECT_COST \
     { \
-        1, 0, 0, OF_FAMILY(0.99, 0.968), {OF_FAMILY(20.1, 4.2), OF_FAMILY(13.9, 0.95)}, \
+        1, 0, 0, 1, OF_FAMILY(0.99, 0.968), {OF_FAMILY(20.1, 4.2), OF_FAMILY(13.9, 0.95)}, \
             {OF_FAMILY(3.6, 3.32), OF_FAMILY(2.44, 3.3)}, OF_FAMILY(0.858, 0.447), COST_FAR, OF_FAMILY(4670, 822) \
     }
 #define DIRECT_KERNEL(isa) \
@@ -103,17 +106,17 @@ WINOGRAD_ALGORITHM(23)
 
 #define WINOGRAD_COST_22 \
     { \
-        2, 2, 0, OF_FAMILY(8.29, 9.42), {OF_FAMILY(92.5, 31.7), OF_FAMILY(127, 28.3)}, \
+        2, 2, 0, COST_LEAST, OF_FAMILY(8.29, 9.42), {OF_FAMILY(92.5, 31.7), OF_FAMILY(127, 28.3)}, \
             {OF_FAMILY(93.7, 44), OF_FAMILY(31.2, 17.5)}, OF_FAMILY(1.86, 0.457), COST_FAR, OF_FAMILY(24700, 3900) \
     }
 #define WINOGRAD_COST_32 \
     { \
-        3, 2, 0, OF_FAMILY(13.8, 17.2), {OF_FAMILY(220, 72.7), OF_FAMILY(259, 79.3)}, \
+        3, 2, 0, COST_LEAST, OF_FAMILY(13.8, 17.2), {OF_FAMILY(220, 72.7), OF_FAMILY(259, 79.3)}, \
             {OF_FAMILY(204, 77.7), OF_FAMILY(89.8, 78.8)}, OF_FAMILY(1.95, 0.456), COST_FAR, OF_FAMILY(19000, 2890) \
     }
 #define WINOGRAD_COST_23 \
     { \
-        2, 3, 5, OF_FAMILY(8.09, 18.9), {OF_FAMILY(286, 23.6), OF_FAMILY(213, 41.9)}, \
+        2, 3, 5, COST_LEAST, OF_FAMILY(8.09, 18.9), {OF_FAMILY(286, 23.6), OF_FAMILY(213, 41.9)}, \
             {OF_FAMILY(128, 53.2), OF_FAMILY(105, 50.6)}, OF_FAMILY(1.8, 0.45), COST_FAR, OF_FAMILY(19800, 6700) \
     }
 #define WINOGRAD_KERNEL(isa, of) \

@@ -79,6 +79,7 @@ enum {
 typedef struct convpool_cost {
     size_t tile, filter; /* filter x filter weights, moved by 1; 0: any layer, of which `pair` is for each weight */
     size_t wide;         /* or so many, in two parts of at most `filter` across and down; 0: no more */
+    double least; /* tiles that a layer is counted as at least: of fewer, sums do not hide what an addition takes */
     double pair, input[2], output[2], weight, far, once;
 } convpool_cost;
 
