@@ -17,7 +17,7 @@
 
 /* The sides of the image and of the layers' outputs: (27 - 1) / 2 and (13 - 1) / 2. */
 enum { SIDE = 27, SIDE1 = 13, SIDE2 = 6, CHANNELS1 = 8, CHANNELS2 = 16, FEATURES = CHANNELS2 * SIDE2 * SIDE2 };
-enum { CLASSES = 10, LAYERS = 3 };
+enum { CLASSES = 10, STAGES = 4 };
 
 _Static_assert(sizeof layer1_weights == sizeof(float[CHANNELS1][1][2][2]) &&
                    sizeof layer1_bias == sizeof(float[CHANNELS1]) &&
@@ -26,11 +26,6 @@ _Static_assert(sizeof layer1_weights == sizeof(float[CHANNELS1][1][2][2]) &&
                    sizeof dense_weights == sizeof(float[CLASSES][FEATURES]) &&
                    sizeof dense_bias == sizeof(float[CLASSES]),
                "the weights are those of another network");
-
-typedef struct network {
-    convpool_layer *layers[LAYERS];
-    void *scratch; /* enough for any of them: one runs after the other */
-} network;
 
 /* The next character of a PGM header, where # and the rest of its line count as the line's end. */
 static int header_character(FILE *file) {
@@ -71,49 +66,47 @@ static const char *read_image(FILE *file, float image[SIDE * SIDE]) {
     return NULL;
 }
 
-/* What fields do not say is a 2x2 filter, 2x2 max-pooling and ReLU. The dense layer is one whose filter is as large as
- * its image: its weights [10][576], for an image of [16][6][6] in that order, lie as those of such a filter do. */
-static const convpool_layer_spec specs[LAYERS] = {
-    {.in_channels = 1, .in_height = SIDE, .in_width = SIDE, .out_channels = CHANNELS1},
-    {.in_channels = CHANNELS1, .in_height = SIDE1, .in_width = SIDE1, .out_channels = CHANNELS2},
-    {.in_channels = CHANNELS2,
-     .in_height = SIDE2,
-     .in_width = SIDE2,
-     .out_channels = CLASSES,
-     .filter_height = SIDE2,
-     .filter_width = SIDE2,
-     .pool = CONVPOOL_POOL_NONE,
-     .activation = CONVPOOL_ACTIVATION_NONE},
+/* What fields do not say is a 2x2 filter, 2x2 max-pooling and ReLU, and the image that the stage before gives. The dense
+ * layer is one whose filter is as large as its image: its weights [10][576], for an image of [16][6][6] in that order,
+ * lie as those of such a filter do. */
+static const convpool_stage stages[STAGES] = {
+    {.spec = {.in_channels = 1, .in_height = SIDE, .in_width = SIDE, .out_channels = CHANNELS1},
+     .weights = layer1_weights,
+     .bias = layer1_bias},
+    {.spec = {.out_channels = CHANNELS2}, .weights = layer2_weights, .bias = layer2_bias},
+    {.spec = {.out_channels = CLASSES,
+              .filter_height = SIDE2,
+              .filter_width = SIDE2,
+              .pool = CONVPOOL_POOL_NONE,
+              .activation = CONVPOOL_ACTIVATION_NONE},
+     .weights = dense_weights,
+     .bias = dense_bias},
+    {.kind = CONVPOOL_STAGE_SOFTMAX},
 };
 
-static convpool_status create_network(network *n) {
-    static const float *const weights[LAYERS] = {layer1_weights, layer2_weights, dense_weights};
-    static const float *const bias[LAYERS] = {layer1_bias, layer2_bias, dense_bias};
-    size_t most = 0;
-    *n = (network){{NULL}, NULL};
-    for (int i = 0; i < LAYERS; i++) {
-        convpool_status status = convpool_layer_create(&specs[i], weights[i], bias[i], &n->layers[i]);
-        if (status != CONVPOOL_OK) return status;
-        size_t size = convpool_layer_scratch_size(n->layers[i]);
-        most = size > most ? size : most;
-    }
-    n->scratch = malloc(most);
-    return n->scratch == NULL && most > 0 ? CONVPOOL_OUT_OF_MEMORY : CONVPOOL_OK;
+/* A network, and scratch memory for one thread. */
+typedef struct reader {
+    convpool_network *network;
+    void *scratch;
+} reader;
+
+static convpool_status create_reader(reader *r) {
+    *r = (reader){NULL, NULL};
+    convpool_status status = convpool_network_create(stages, STAGES, &r->network);
+    if (status != CONVPOOL_OK) return status;
+    r->scratch = malloc(convpool_network_scratch_size(r->network));
+    return r->scratch == NULL ? CONVPOOL_OUT_OF_MEMORY : CONVPOOL_OK;
 }
 
-static void destroy_network(network *n) {
-    free(n->scratch);
-    for (int i = 0; i < LAYERS; i++)
-        convpool_layer_destroy(n->layers[i]);
+static void destroy_reader(reader *r) {
+    free(r->scratch);
+    convpool_network_destroy(r->network);
 }
 
 /* Stores the likeliest class and its probability. */
-static convpool_status classify(const network *n, const float image[SIDE * SIDE], int *class, double *probability) {
-    float output1[CHANNELS1 * SIDE1 * SIDE1], output2[FEATURES], scores[CLASSES];
-    convpool_status status = convpool_layer_run(n->layers[0], image, output1, n->scratch);
-    if (status == CONVPOOL_OK) status = convpool_layer_run(n->layers[1], output1, output2, n->scratch);
-    if (status == CONVPOOL_OK) status = convpool_layer_run(n->layers[2], output2, scores, n->scratch);
-    if (status == CONVPOOL_OK) status = convpool_softmax(scores, CLASSES, scores);
+static convpool_status classify(const reader *r, const float image[SIDE * SIDE], int *class, double *probability) {
+    float scores[CLASSES];
+    convpool_status status = convpool_network_run(r->network, image, scores, r->scratch);
     if (status != CONVPOOL_OK) return status;
     *class = 0;
     for (int k = 1; k < CLASSES; k++)
@@ -123,7 +116,7 @@ static convpool_status classify(const network *n, const float image[SIDE * SIDE]
 }
 
 /* Prints a file's class, or what is wrong. */
-static bool classify_file(const network *n, const char *name) {
+static bool classify_file(const reader *r, const char *name) {
     FILE *file = fopen(name, "rb");
     if (file == NULL) return fprintf(stderr, "%s: %s\n", name, strerror(errno)), false;
     float image[SIDE * SIDE];
@@ -133,20 +126,20 @@ static bool classify_file(const network *n, const char *name) {
     if (problem != NULL) return fprintf(stderr, "%s: %s\n", name, problem), false;
     int class;
     double probability;
-    convpool_status status = classify(n, image, &class, &probability);
+    convpool_status status = classify(r, image, &class, &probability);
     if (status != CONVPOOL_OK) return fprintf(stderr, "%s: %s\n", name, convpool_status_string(status)), false;
     return printf("%s: %d (%.3f)\n", name, class, probability) > 0;
 }
 
 int main(int argc, char **argv) {
     if (argc < 2) return fprintf(stderr, "usage: digits IMAGE.pgm...\n"), 2;
-    network n;
-    convpool_status status = create_network(&n);
+    reader r;
+    convpool_status status = create_reader(&r);
     bool good = status == CONVPOOL_OK;
     if (!good) fprintf(stderr, "digits: %s\n", convpool_status_string(status));
     for (int i = 1; i < argc && status == CONVPOOL_OK; i++)
-        good = classify_file(&n, argv[i]) && good;
-    destroy_network(&n);
+        good = classify_file(&r, argv[i]) && good;
+    destroy_reader(&r);
     if (fflush(stdout) != 0 || ferror(stdout)) return fprintf(stderr, "digits: cannot write\n"), 1;
     return good ? 0 : 1;
 }
