@@ -66,9 +66,9 @@ static const char *read_image(FILE *file, float image[SIDE * SIDE]) {
     return NULL;
 }
 
-/* What fields do not say is a 2x2 filter, 2x2 max-pooling and ReLU, and the image that the stage before gives. The dense
- * layer is one whose filter is as large as its image: its weights [10][576], for an image of [16][6][6] in that order,
- * lie as those of such a filter do. */
+/* What fields do not say is a 2x2 filter, 2x2 max-pooling and ReLU, and the image that the stage before gives. The
+ * dense layer is one whose filter is as large as its image: its weights [10][576], for an image of [16][6][6] in that
+ * order, lie as those of such a filter do. */
 static const convpool_stage stages[STAGES] = {
     {.spec = {.in_channels = 1, .in_height = SIDE, .in_width = SIDE, .out_channels = CHANNELS1},
      .weights = layer1_weights,
