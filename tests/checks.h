@@ -25,7 +25,9 @@
     X(environment, is_read_once_and_not_by_listing) \
     X(environment, gives_way_to_the_spec) \
     X(environment, yields_where_it_cannot)
-#define THREAD_CHECKS(X) X(threads, create_run_and_destroy)
+#define THREAD_CHECKS(X) \
+    X(threads, create_run_and_destroy) \
+    X(threads, share_a_network)
 #endif
 #ifdef __i386__
 #define STACK_CHECKS(X) X(memory, a_stack_of_any_alignment)

@@ -105,6 +105,49 @@ void check_threads_create_run_and_destroy(void) {
     problem_free(&p);
 }
 
+/* A network that all run, each with scratch of its own. */
+typedef struct shared_network {
+    const convpool_network *network;
+    const float *input, *expected;
+    int wrong[THREADS + 1];
+} shared_network;
+
+static void run_shared(void *argument, uint64_t seed) {
+    shared_network *s = argument;
+    void *scratch = malloc(convpool_network_scratch_size(s->network));
+    for (int round = 0; round < 200; round++) {
+        float output[5] = {0};
+        s->wrong[seed] += convpool_network_run(s->network, s->input, output, scratch) != CONVPOOL_OK;
+        s->wrong[seed] += memcmp(output, s->expected, sizeof output) != 0;
+    }
+    free(scratch);
+}
+
+void check_threads_share_a_network(void) {
+    static float input[3 * 20 * 21], weights[32 * 3 * 9], expected[5];
+    uint64_t state = test_seed();
+    random_fill(&state, input, sizeof input / sizeof *input);
+    random_fill(&state, weights, sizeof weights / sizeof *weights);
+    convpool_stage stages[] = {
+        {.spec = {.in_channels = 3, .in_height = 20, .in_width = 21, .out_channels = 5}, .weights = weights},
+        {.kind = CONVPOOL_STAGE_SCALE, .weights = weights},
+        {.kind = CONVPOOL_STAGE_AVERAGE_POOL},
+        {.kind = CONVPOOL_STAGE_ACTIVATION, .spec = {.activation = CONVPOOL_ACTIVATION_TANH}},
+        {.kind = CONVPOOL_STAGE_GLOBAL_MAX},
+        {.kind = CONVPOOL_STAGE_SOFTMAX},
+    };
+    convpool_network *network = NULL;
+    CHECK(convpool_network_create(stages, sizeof stages / sizeof *stages, &network) == CONVPOOL_OK, "%s", "create");
+    void *scratch = allocate(convpool_network_scratch_size(network), 1);
+    convpool_network_run(network, input, expected, scratch);
+    shared_network s = {network, input, expected, {0}};
+    run_crowd(run_shared, &s);
+    for (int i = 0; i <= THREADS; i++)
+        CHECK(s.wrong[i] == 0, "thread %d: %d", i, s.wrong[i]);
+    free(scratch);
+    convpool_network_destroy(network);
+}
+
 /* What each thread found: a status and the kernel. */
 typedef struct finding {
     convpool_status status;
