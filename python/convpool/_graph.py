@@ -16,7 +16,7 @@ Float64 = NDArray[np.float64]
 
 LARGEST_IMAGE = 1 << 28  # numbers; more is no image that a small network takes
 MOST_WEIGHTS = 1 << 28
-MOST_WORK = 1 << 37  # multiply-adds
+MOST_WORK = 1 << 35  # multiply-adds, or what pools read
 
 
 class UnsupportedError(ValueError):
@@ -316,7 +316,9 @@ class Builder:
         stages = simplify(expand(self.stages, first), first)
         work, shape = 0, first
         for stage in stages:
-            work, shape = work + stage.multiply_adds(shape), stage.output_shape(shape)
+            after = stage.output_shape(shape)
+            read = math.prod(stage.window) * math.prod(after) if stage.kind.endswith("_pool") else 0
+            work, shape = work + stage.multiply_adds(shape) + read, after
         if work > MOST_WORK:
             raise UnsupportedError(f"takes {work:,} multiply-adds, which is no small network")
         return (

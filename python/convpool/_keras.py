@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._graph import Builder, Float64, UnsupportedError, as_float64
+from ._graph import MOST_WEIGHTS, Builder, Float64, UnsupportedError, as_float64
 
 Config = dict[str, Any]
 
@@ -390,13 +390,35 @@ def _named(name: str) -> str:
     return last
 
 
+def _numbers(dataset: Any) -> Float64:
+    """A dataset's numbers, which must be in the file itself."""
+    if dataset.is_virtual or dataset.external:
+        raise UnsupportedError(f"{dataset.name!r} lies in another file")
+    if (dataset.size or 0) > MOST_WEIGHTS:
+        raise UnsupportedError(f"{dataset.name!r} of shape {dataset.shape} is too large for a small network")
+    return as_float64(dataset[()])
+
+
+def _get(group: Any, name: str) -> Any:
+    """What bears this name in a group, or None; a link to another file is refused."""
+    link = group.get(name, getlink=True)
+    if isinstance(link, _hdf5().ExternalLink):
+        raise UnsupportedError(f"{name!r} lies in another file")
+    return group.get(name)
+
+
+def _children(group: Any) -> list[tuple[str, Any]]:
+    """What is in a group, with its name."""
+    return [(name, _get(group, name)) for name in group] if hasattr(group, "items") else []
+
+
 def _datasets(group: Any) -> dict[str, Float64]:
     found: dict[str, Float64] = {}
     h5py = _hdf5()
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found[_named(name)] = as_float64(item[()])
+            found[_named(name)] = _numbers(item)
 
     group.visititems(visit)
     return found
@@ -404,7 +426,7 @@ def _datasets(group: Any) -> dict[str, Float64]:
 
 def _within(group: Any, name: str) -> Any:
     """The group of this name, however deep."""
-    for key, child in group.items() if hasattr(group, "items") else ():
+    for key, child in _children(group):
         found = child if key == name and hasattr(child, "items") else None
         deeper = _within(child, name)
         if deeper is not None or found is not None:
@@ -428,9 +450,9 @@ def read_h5(path: str) -> Builder:
 
         def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
             name = str(config.get("name"))
-            group = root.get(name)
+            group = _get(root, name)
             for inside in config.get("inside", []):  # the layers of a model within the model are somewhere in its group
-                group = group or _within(root.get(str(inside)), name)
+                group = group or _within(_get(root, str(inside)), name)
             if group is None:
                 return {}
             found = _datasets(group)
@@ -457,16 +479,16 @@ _ORDER = {
 
 def _layers(group: Any) -> Any:
     """Where a model's layers are: it has changed from version to version."""
-    return group["layers"] if "layers" in group else group
+    return _get(group, "layers") if "layers" in group else group
 
 
 def _child(group: Any, name: str, folder: str, index: int) -> Any:
     """A layer's group: by the name that it bears, or that its folder is called by, or by its kind and number."""
-    for child in group.values():
-        if hasattr(child, "get") and "vars" in child and _text(child["vars"].attrs.get("name", "")) == name:
+    for _, child in _children(group):
+        if hasattr(child, "get") and "vars" in child and _text(_get(child, "vars").attrs.get("name", "")) == name:
             return child
     numbered = folder + (f"_{index}" if index else "")
-    return group.get(name) or group.get(numbered)
+    return _get(group, name) or _get(group, numbered)
 
 
 def _snake(kind: str) -> str:
@@ -500,7 +522,7 @@ def read_keras(path: str) -> Builder:
             group = _child(root, str(config.get("name")), _snake(kind), index)
             if group is None:
                 return {}
-            group = group.get("vars", group)
+            group = _get(group, "vars") or group
             order = _ORDER.get(kind, ())
             if kind == "BatchNormalization":
                 order = (
@@ -509,6 +531,6 @@ def read_keras(path: str) -> Builder:
                     "moving_mean",
                     "moving_variance",
                 )
-            return {name: as_float64(group[str(n)][()]) for n, name in enumerate(order) if str(n) in group}
+            return {name: _numbers(_get(group, str(n))) for n, name in enumerate(order) if str(n) in group}
 
         return _build(model, False, weights_of)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._stages import Padding, Part, Shape, Stage, as_bias, as_oihw, checked_activation, pads, pair
+from ._stages import Padding, Part, Shape, Stage, as_bias, as_oihw, checked_activation, pads, pair, to_chw
 
 FLOAT32 = np.dtype(np.float32)
 from_buffer: Any = ctypes.c_char.from_buffer
@@ -169,6 +169,10 @@ class Layer(Part):
             self._make()
 
     def stages(self, shape: Shape) -> list[Stage]:
+        if self.in_shape is not None and to_chw(self.in_shape, self.layout) != shape:
+            raise ValueError(
+                f"a layer for {self.in_shape}, {self.layout}, but channels, height and width {shape} come in"
+            )
         window = (self.weights.shape[2], self.weights.shape[3])
         around = pads(self.padding, shape, window, self.strides)
         return [
@@ -191,10 +195,10 @@ class Layer(Part):
         if len(self.in_shape) != 3:
             raise ValueError(f"in_shape must have three extents, {self.layout}, not {self.in_shape}")
         hwc = self.layout == "HWC"
-        shape = (self.in_shape[2], *self.in_shape[:2]) if hwc else self.in_shape
-        stage = self.stages((shape[0], shape[1], shape[2]))[0]
-        stage.output_shape((shape[0], shape[1], shape[2]))
-        struct, self._kept = stage.to_c((shape[0], shape[1], shape[2]))
+        shape = to_chw(self.in_shape, self.layout)
+        stage = self.stages(shape)[0]
+        stage.output_shape(shape)
+        struct, self._kept = stage.to_c(shape)
         struct.spec.input_layout = struct.spec.output_layout = int(hwc)
         pointer = ctypes.c_void_p()
         status = _library.library().convpool_layer_create(

@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 
 from . import _library
 from ._layer import Layer, Runner
-from ._stages import Part, Shape, Stage
-
-
-def to_chw(shape: tuple[int, ...], layout: str) -> Shape:
-    """Channels, height and width of an image's shape; one number is as many channels of one pixel."""
-    if len(shape) == 1:
-        return shape[0], 1, 1
-    if len(shape) != 3:
-        raise ValueError(f"an image has three extents, {layout}, or one, not {shape}")
-    return (shape[2], shape[0], shape[1]) if layout == "HWC" else (shape[0], shape[1], shape[2])
+from ._stages import Part, Shape, Stage, to_chw
 
 
 def from_chw(shape: Shape, layout: str) -> tuple[int, ...]:

@@ -113,6 +113,15 @@ class Stage:
         return stage, kept
 
 
+def to_chw(shape: tuple[int, ...], layout: str) -> Shape:
+    """Channels, height and width of an image's shape; one number is as many channels of one pixel."""
+    if len(shape) == 1:
+        return shape[0], 1, 1
+    if len(shape) != 3:
+        raise ValueError(f"an image has three extents, {layout}, or one, not {shape}")
+    return (shape[2], shape[0], shape[1]) if layout == "HWC" else (shape[0], shape[1], shape[2])
+
+
 def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
     """A number for both dimensions, or one for each: down, across."""
     numbers = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
