@@ -7,9 +7,9 @@
 """
 
 from ._file import load
-from ._graph import UnsupportedError
 from ._layer import Layer, conv_layer
 from ._library import kernels, version
+from ._merge import UnsupportedError
 from ._network import Network
 from ._stages import (
     Activation,

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library, _reference
-from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder, UnsupportedError
+from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder
+from ._merge import UnsupportedError, expand
 from ._network import Network
 from ._stages import Stage
 
@@ -89,8 +90,6 @@ def as_float32(stage: Stage) -> Stage:
 
 def _check(network: Network, steps: list[Stage]) -> None:
     """Holds a network to the steps of its file, in float64."""
-    from ._graph import expand
-
     x = random_input(network.input_shape, SEED)
     image = x.astype(np.float64).reshape(from_layout(network._shape, network._outside[1]))
     if network._outside[1] == "HWC":

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ._graph import MOST_WEIGHTS, Builder, Float64, UnsupportedError, as_float64
+from ._graph import MOST_WEIGHTS, Builder, Float64, as_float64
+from ._merge import UnsupportedError
 
 Config = dict[str, Any]
 
