@@ -47,6 +47,14 @@ def info(arguments: argparse.Namespace) -> None:
         print(f"{row['name']:20} {'yes' if row['supported'] else 'no: ' + row['reason']}")
 
 
+def seconds(text: str) -> float:
+    """A length of time, as an argument."""
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is no length of time")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m convpool", description="Small convolutional neural networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -63,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--output", help="of an ONNX file with several outputs, the one that is wanted")
         if function is bench:
             command.add_argument("--against", choices=["onnxruntime"], help="time it, too")
-            command.add_argument("--seconds", type=float, default=1.0, help="how long to measure")
+            command.add_argument("--seconds", type=seconds, default=1.0, help="how long to measure")
         if function is convert:
             command.add_argument("--to-c", metavar="FILE.h", help="one C header")
             command.add_argument("--to-npz", metavar="FILE.npz", help="what NumPy and convpool alone can read")
@@ -71,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         arguments.function(arguments)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
         print(f"convpool: {error}", file=sys.stderr)
         return 1
     return 0

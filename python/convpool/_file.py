@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder
 from ._merge import UnsupportedError, expand
 from ._network import Network
 from ._stages import Stage
+from ._zip import check_zip
 
 FORMAT = 1
 SEED = 60
@@ -48,6 +49,20 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         The file holds what convpool cannot compute. The message says where.
     """
     path = os.fspath(file)
+    try:
+        return _load(path, output, check)
+    except (OSError, ValueError, ImportError, MemoryError):
+        raise
+    except RuntimeError as error:
+        if not isinstance(error, RecursionError):
+            raise
+        raise UnsupportedError(f"{path!r} is damaged, or of no known form: it goes too deep") from error
+    except Exception as error:  # what a reader did not expect
+        kind = type(error).__name__
+        raise UnsupportedError(f"{path!r} is damaged, or of no known form: {kind}: {error}") from error
+
+
+def _load(path: str, output: str | None, check: bool) -> Network:
     ending = os.path.splitext(path)[1].lower()
     if output is not None and ending != ".onnx":
         raise ValueError("output is for ONNX files")
@@ -57,11 +72,11 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         pass
     builder: Builder
     if ending in (".h5", ".hdf5"):
-        from ._keras import read_h5
+        from ._keras_files import read_h5
 
         builder = read_h5(path)
     elif ending == ".keras":
-        from ._keras import read_keras
+        from ._keras_files import read_keras
 
         builder = read_keras(path)
     elif ending == ".onnx":
@@ -179,9 +194,7 @@ TUPLES = {"window": 2, "strides": 2, "pads": 4}
 
 
 def _load_npz(path: str, check: bool) -> Network:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > 8 * MOST_WEIGHTS:
-            raise UnsupportedError("the file says that it holds more than a small network does")
+    check_zip(path, 8 * MOST_WEIGHTS)
     with np.load(path, allow_pickle=False) as arrays:
         if "network" not in arrays:
             raise UnsupportedError("the file holds no network of convpool's")
@@ -197,7 +210,7 @@ def _load_npz(path: str, check: bool) -> Network:
     outside, result = tuple(map(int, outside)), tuple(map(int, result))
     _library.pick(layout, _library.IMAGE_LAYOUTS, "layout")
     _library.pick(last, _library.IMAGE_LAYOUTS, "layout")
-    if len(shape) != 3 or min(shape) < 1 or np.prod(outside) != np.prod(shape):
+    if len(shape) != 3 or min(*shape, *outside, *result) < 1 or math.prod(outside) != math.prod(shape):
         raise UnsupportedError(f"an input of {outside} that is an image of {shape}")
     _check_size(stages, (shape[0], shape[1], shape[2]))
     network = Network._of(stages, (shape[0], shape[1], shape[2]), (outside, layout), (result, last))
@@ -209,9 +222,13 @@ def _load_npz(path: str, check: bool) -> Network:
 def _check_size(stages: list[Stage], shape: tuple[int, int, int]) -> None:
     work = 0
     for stage in stages:
-        work += stage.multiply_adds(shape)
-        shape = stage.output_shape(shape)
-        if np.prod(shape, dtype=float) > LARGEST_IMAGE or work > MOST_WORK:
+        after = stage.output_shape(shape)
+        around = (shape[1] + stage.pads[0] + stage.pads[2]) * (shape[2] + stage.pads[1] + stage.pads[3])
+        work += stage.multiply_adds(shape) + 16 * math.prod(after) * math.prod(stage.window)
+        if shape[0] * around > LARGEST_IMAGE:
+            raise UnsupportedError("the file's network is no small one")
+        shape = after
+        if math.prod(shape) > LARGEST_IMAGE or work > MOST_WORK:
             raise UnsupportedError("the file's network is no small one")
 
 

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._merge import UnsupportedError, expand, shape_after, simplify
+from ._merge import UnsupportedError, expand, pools_nothing, shape_after, simplify
 from ._stages import Shape, Stage
 
 Float64 = NDArray[np.float64]
 
-LARGEST_IMAGE = 1 << 28  # numbers; more is no image that a small network takes
-MOST_WEIGHTS = 1 << 28
-MOST_WORK = 1 << 35  # multiply-adds, or what pools read
+LARGEST_IMAGE = 1 << 25  # numbers; more is no image that a small network takes
+MOST_WEIGHTS = 1 << 27
+MOST_WORK = 1 << 35  # multiply-adds
+MOST_READ = 1 << 31  # what pools read
+MOST_STEPS = 500
+MOST_COPIED = 2048  # channels that a layer copies with zeros around them
 
 
 class Builder:
@@ -35,6 +38,7 @@ class Builder:
         self.shape: Shape | None = None
         self._first: Shape = (1, 1, 1)
         self.where = "the input"
+        self.final: tuple[int, ...] | None = None  # the output's dimensions, where they are made of others at the end
         self._sizes: dict[str, int] = {}
         self._groups: list[tuple[str, ...]] = []
         self._renumber(input_shape)
@@ -116,11 +120,20 @@ class Builder:
             extents = shape_after(stage, self.shape)
         except ValueError as error:
             raise UnsupportedError(f"{self.where}: {error}") from None
-        if min(extents) < 1 or math.prod(extents) > LARGEST_IMAGE:
-            raise self.refuse(f"an image of {extents} comes out")
+        top, left, bottom, right = stage.pads
+        padded = (self.shape[1] + top + bottom, self.shape[2] + left + right)
+        if min(extents) < 1 or max(math.prod(extents), self.shape[0] * math.prod(padded)) > LARGEST_IMAGE:
+            raise self.refuse(f"an image of {extents} comes out of one padded to {padded}")
+        if stage.kind == "pad" and self.shape[0] > MOST_COPIED:
+            raise self.refuse(f"pads {self.shape[0]} channels: at most {MOST_COPIED} are supported")
+        self._count()
         self.shape = extents
         self._sizes = {name: size for name, size in zip("CHW", extents) if size > 1}
         self.stages.append(stage)
+
+    def _check_bias(self, bias: Float64 | None, outputs: int) -> None:
+        if bias is not None and bias.shape != (outputs,):
+            raise self.refuse(f"has a bias of shape {bias.shape} for {outputs} output channels")
 
     # ---- What a file's steps are ----
 
@@ -136,6 +149,7 @@ class Builder:
     ) -> None:
         """weights [outputs, channels of a group, height, width]."""
         outputs, channels, height, width = weights.shape
+        self._check_bias(bias, outputs)
         tall, wide = (height - 1) * dilations[0] + 1, (width - 1) * dilations[1] + 1
         if min(weights.shape) < 1 or groups < 1 or outputs % groups:
             raise self.refuse(f"weights of shape {weights.shape} in {groups} groups")
@@ -161,6 +175,7 @@ class Builder:
         axes = self._vector()
         assert self.shape is not None
         outputs = weights.shape[1]
+        self._check_bias(bias, outputs)
         by_axis = weights.T.reshape(outputs, *(self._sizes[axis] for axis in axes))
         by_axis = by_axis.transpose(0, *(1 + axes.index(axis) for axis in "CHW" if axis in axes))
         window = self.shape[1:]
@@ -179,17 +194,34 @@ class Builder:
         """kind: 'max_pool' or 'average_pool'."""
         self._image(channel_axis)
         assert self.shape is not None
-        for extent, length, stride, before, after in zip(self.shape[1:], window, strides, pads[:2], pads[2:]):
-            count = (before + extent + after - length) // max(stride, 1) + 1
-            if before >= length or (count - 1) * stride >= before + extent:
-                raise self.refuse("has windows in padding alone")
-        self._spatial(Stage(kind, "", None, None, window, strides, pads), channel_axis)
+        stage = Stage(kind, "", None, None, window, strides, pads)
+        if pools_nothing(stage, self.shape):
+            raise self.refuse("has windows in padding alone")
+        self._spatial(stage, channel_axis)
 
     def global_pool(self, kind: str, channel_axis: int, keep: bool) -> None:
         """kind: 'global_max' or 'global_average'. keep: whether the dimensions of 1 pixel stay."""
         self._spatial(Stage(kind), channel_axis)
         if not keep:
             self._groups = [self._groups[channel_axis]]
+
+    def reduce(self, kind: str, axes: list[int], keep: bool) -> None:
+        """kind: 'max_pool' or 'average_pool', of all pixels along some dimensions, which may be merged ones."""
+        if self.shape is None:
+            if len(self._groups) != 3 or sorted(axes) not in ([1, 2], [0, 1]):
+                raise self.refuse(f"over the dimensions {axes} of {self.dims}: rows and columns of an image are needed")
+            self._image(0 if sorted(axes) == [1, 2] else 2)
+        assert self.shape is not None
+        names = {axis for n in axes for axis in self._groups[n]}
+        if "C" in names:
+            raise self.refuse(f"over the dimensions {axes} of {self.dims}: rows and columns of an image are needed")
+        window = (self.shape[1] if "H" in names else 1, self.shape[2] if "W" in names else 1)
+        groups = [() if n in axes else group for n, group in enumerate(self._groups) if keep or n not in axes]
+        if window == self.shape[1:]:
+            self._append(Stage("global_max" if kind == "max_pool" else "global_average"))
+        else:
+            self._append(Stage(kind, window=window, strides=window))
+        self._groups = groups
 
     def pad(self, pads: tuple[int, int, int, int], channel_axis: int) -> None:
         """Zeros around the image."""
@@ -223,8 +255,13 @@ class Builder:
             )
         self._each(Stage("scale", self.where, np.array(factor), np.array(shift)))
 
+    def _count(self) -> None:
+        if len(self.stages) >= MOST_STEPS:
+            raise self.refuse(f"is more than the step {MOST_STEPS} of a network, which is no small one")
+
     def _each(self, stage: Stage) -> None:
         """A stage that knows no axes; before the first that does, it waits for the shape."""
+        self._count()
         self.stages.append(stage)
 
     def _by_channel(self, values: Float64) -> Float64:
@@ -237,11 +274,16 @@ class Builder:
         if len(shape) != rank or any(n not in (1, extent) for n, extent in zip(shape, self.dims)):
             raise self.refuse(f"values of shape {values.shape} do not fit {self.dims}")
         if self.shape is None:
-            several = [axis for axis in range(rank) if shape[axis] > 1]
-            if rank == 3 and len(several) == 1 and several[0] != 1:
-                self._image(several[0])
-            else:
+            values = values.reshape(shape)
+            several = [axis for axis in range(rank) if (values != values.take([0], axis)).any()]
+            if not several:
+                return values.reshape(-1)[:1].reshape(())
+            if rank != 3:
                 self._vector()
+            elif len(several) == 1 and several[0] != 1:
+                self._image(several[0])
+            else:  # which dimension is the channels is a guess, and does not matter to a dense layer
+                self._image(2 if self.dims[2] <= 4 < self.dims[0] else 0)
         assert self.shape is not None
         order = self._flat()
         whole = np.broadcast_to(values.reshape(shape), self.dims).reshape([self._sizes[axis] for axis in order])
@@ -310,19 +352,19 @@ class Builder:
             raise self.refuse("there is nothing to compute")
         first = self._first
         stages = simplify(expand(self.stages, first), first)
-        work, shape = 0, first
+        work, pooled, shape = 0, 0, first
         for stage in stages:
             after = stage.output_shape(shape)
             read = math.prod(stage.window) * math.prod(after) if stage.kind.endswith("_pool") else 0
-            work, shape = work + stage.multiply_adds(shape) + read, after
-        if work > MOST_WORK:
-            raise UnsupportedError(f"takes {work:,} multiply-adds, which is no small network")
+            work, pooled, shape = work + stage.multiply_adds(shape), pooled + read, after
+        if work > MOST_WORK or pooled > MOST_READ:
+            raise UnsupportedError(f"takes {work:,} multiply-adds, and pools {pooled:,} numbers: no small network")
         return (
             stages,
             first,
             (self.input_shape, self.input_layout),
             (
-                self.dims,
+                self.dims if self.final is None else self.final,
                 best_layout(fitting, self.shape, self.dims),
             ),
         )

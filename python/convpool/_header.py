@@ -53,7 +53,7 @@ def stage_lines(network: Network, name: str) -> tuple[list[str], list[str]]:
     last = len(network._stages) - 1
     for index, stage in enumerate(network._stages):
         s = f"stages[{index}]"
-        lines.append(f"    /* {describe(stage).replace('*/', '')} */")
+        lines.append(f"    /* {re.sub('[^A-Za-z0-9_ .,:()/-]', '', describe(stage)).replace('/', ' ')} */")
         if stage.kind != "layer":
             lines.append(f"    {s}.kind = {KIND}{stage.kind.upper()};")
         spec: dict[str, Any] = {}
@@ -196,8 +196,12 @@ static inline bool {name}_self_test(const convpool_network *network, float *inpu
 
 def write(network: Network, file: str | os.PathLike[str], name: str) -> None:
     """Network.to_c()."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ValueError(f"name must be a C identifier, not {name!r}")
+    if (
+        not isinstance(name, str)
+        or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+        or name.lower().startswith("convpool")
+    ):
+        raise ValueError(f"name must be a C identifier that does not begin with convpool, not {name!r}")
     x = random_input(network.input_shape, SEED)
     hashes = [f"hash == UINT64_C({fnv(network._compile(isa)(x)):#x})" for isa in families().values()]
     arrays, lines = stage_lines(network, name)

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Reads Keras' files: .h5 and .hdf5 of Keras 1, 2 and 3, and .keras."""
+"""Keras' layers: what each of them is, of Keras 1, 2 and 3."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ._graph import MOST_WEIGHTS, Builder, Float64, as_float64
+from ._graph import Builder, Float64
 from ._merge import UnsupportedError
 
 Config = dict[str, Any]
@@ -26,7 +23,6 @@ KINDS = (
     "Normalization ZeroPadding2D "
     "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
-MOST_BYTES = 1 << 31  # of what a zip file says that it holds
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
@@ -196,8 +192,16 @@ class Reader:
         mean, variance = (self._get(name) for name in ("mean", "variance"))
         mean = self._weight("mean") if mean is None else np.asarray(mean, float)
         variance = self._weight("variance") if variance is None else np.asarray(variance, float)
-        factor = 1 / np.maximum(np.sqrt(variance), 1e-7)
-        self.builder.scale(factor, -mean * factor)
+        axis, rank = self._get("axis", default=()) if "axis" in self.config else -1, len(self.builder.dims)
+        axes = [axis] if isinstance(axis, int) else list(axis or ())
+        shape = [1] * rank
+        for n in axes:
+            shape[n if n < 0 else n - 1] = self.builder.dims[n if n < 0 else n - 1]
+        mean, deviation = mean.reshape(shape), np.maximum(np.sqrt(variance), 1e-7).reshape(shape)
+        if self._get("invert", default=False):
+            self.builder.scale(deviation, mean)
+        else:
+            self.builder.scale(1 / deviation, -mean / deviation)
 
     def _zeropadding2d(self) -> None:
         padding = self._get("padding", default=1)
@@ -276,262 +280,3 @@ class Reader:
         if not isinstance(axis, int) or axis == 0:
             raise self.builder.refuse(f"softmax over axis {axis!r}")
         self.builder.softmax(axis if axis < 0 else axis - 1)
-
-
-# ---- Files ----
-
-
-def chain(model: Config) -> list[tuple[str, Config]]:
-    """The layers of a Sequential model, or of a Functional one that is one chain, in order."""
-    kind, config = model.get("class_name"), model.get("config")
-    if isinstance(config, list):  # Keras 1 and early 2
-        config = {"layers": config}
-    if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
-        raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
-    layers = [dict(layer) for layer in config["layers"]]
-    if kind in ("Functional", "Model"):
-        layers = _in_order(layers)
-    elif kind != "Sequential":
-        raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
-    flat: list[tuple[str, Config]] = []
-    for layer in layers:
-        inner = layer.get("config")
-        if layer.get("class_name") in ("Sequential", "Functional", "Model"):
-            name = (inner if isinstance(inner, dict) else layer).get("name")
-            flat += [(k, {**c, "inside": [name, *c.get("inside", [])]}) for k, c in chain(layer)]
-        elif isinstance(inner, dict):
-            flat.append((str(layer.get("class_name")), {"name": layer.get("name"), **inner}))
-        else:
-            raise UnsupportedError(f"a layer without a configuration: {str(layer)[:80]}")
-    return flat
-
-
-def _sources(node: Any) -> list[str]:
-    """The names of the layers whose outputs an inbound node takes, of any version."""
-    if isinstance(node, dict):
-        if node.get("class_name") == "__keras_tensor__":
-            return [str(node["config"]["keras_history"][0])]
-        return [name for value in node.values() for name in _sources(value)]
-    if isinstance(node, list):
-        if len(node) in (3, 4) and isinstance(node[0], str) and isinstance(node[1], int):
-            return [node[0]]
-        return [name for value in node for name in _sources(value)]
-    return []
-
-
-def _in_order(layers: list[Config]) -> list[Config]:
-    after: dict[str, Config] = {}
-    start = []
-    for layer in layers:
-        sources = _sources(layer.get("inbound_nodes", []))
-        if not sources:
-            start.append(layer)
-        elif len(sources) > 1:
-            raise UnsupportedError(
-                f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network "
-                "without branches is needed"
-            )
-        elif sources[0] in after:
-            raise UnsupportedError(
-                f"the output of layer {sources[0]!r} is used twice: a network without branches is needed"
-            )
-        else:
-            after[sources[0]] = layer
-    if len(start) != 1:
-        raise UnsupportedError(f"the model has {len(start)} inputs: one is needed")
-    order = start
-    while len(order) < len(layers):
-        following = after.pop(str(order[-1].get("name")), None)
-        if following is None:
-            raise UnsupportedError("the layers are no one chain")
-        order.append(following)
-    return order
-
-
-def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
-    for _, config in layers:
-        shape = config.get("batch_input_shape") or config.get("batch_shape")
-        if shape is None and config.get("input_shape"):
-            shape = [None, *config["input_shape"]]
-        if shape is None and config.get("input_dim"):
-            shape = [None, config["input_dim"]]
-        if shape is not None:
-            if isinstance(shape[0], list):
-                shape = shape[0]
-            if any(not isinstance(n, int) or n < 1 for n in shape[1:]):
-                raise UnsupportedError(f"the input's shape is {tuple(shape[1:])}: one without open extents is needed")
-            return tuple(shape[1:])
-    raise UnsupportedError("the model does not say its input's shape: build it with an input shape, and save it again")
-
-
-def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config, int], dict[str, Float64]]) -> Builder:
-    layers = chain(model)
-    builder = Builder(_input_shape(layers))
-    reader = Reader(builder, flipped)
-    seen: dict[tuple[str, ...], int] = {}
-    for kind, config in layers:
-        key = (kind, *map(str, config.get("inside", [])))
-        count = seen.get(key, 0)
-        seen[key] = count + 1
-        reader.layer(kind, config, weights_of(kind, config, count))
-    return builder
-
-
-def _hdf5() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError("reading Keras' files needs h5py: pip install convpool[keras]") from None
-    return h5py
-
-
-def _named(name: str) -> str:
-    """'conv2d_1/kernel:0', or 'conv2d_1_W' of Keras 1, without what surrounds it."""
-    last = name.split("/")[-1].split(":")[0]
-    return last
-
-
-def _numbers(dataset: Any) -> Float64:
-    """A dataset's numbers, which must be in the file itself."""
-    if dataset.is_virtual or dataset.external:
-        raise UnsupportedError(f"{dataset.name!r} lies in another file")
-    if (dataset.size or 0) > MOST_WEIGHTS:
-        raise UnsupportedError(f"{dataset.name!r} of shape {dataset.shape} is too large for a small network")
-    return as_float64(dataset[()])
-
-
-def _get(group: Any, name: str) -> Any:
-    """What bears this name in a group, or None; a link to another file is refused."""
-    link = group.get(name, getlink=True)
-    if isinstance(link, _hdf5().ExternalLink):
-        raise UnsupportedError(f"{name!r} lies in another file")
-    return group.get(name)
-
-
-def _children(group: Any) -> list[tuple[str, Any]]:
-    """What is in a group, with its name."""
-    return [(name, _get(group, name)) for name in group] if hasattr(group, "items") else []
-
-
-def _datasets(group: Any) -> dict[str, Float64]:
-    found: dict[str, Float64] = {}
-    h5py = _hdf5()
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[_named(name)] = _numbers(item)
-
-    group.visititems(visit)
-    return found
-
-
-def _within(group: Any, name: str) -> Any:
-    """The group of this name, however deep."""
-    for key, child in _children(group):
-        found = child if key == name and hasattr(child, "items") else None
-        deeper = _within(child, name)
-        if deeper is not None or found is not None:
-            return deeper if deeper is not None else found
-    return None
-
-
-def read_h5(path: str) -> Builder:
-    """A .h5 or .hdf5 file."""
-    h5py = _hdf5()
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get("model_config")
-        if text is None:
-            raise UnsupportedError("the file holds weights alone: save the whole model, model.save()")
-        model = json.loads(text if isinstance(text, str) else bytes(text).decode())
-        root = file["model_weights"] if "model_weights" in file else file
-        version, backend = (
-            str(_text(file.attrs.get(key, root.attrs.get(key, "")))) for key in ("keras_version", "backend")
-        )
-        flipped = backend == "theano" or (not version.startswith(("2", "3")) and backend != "tensorflow")
-
-        def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
-            name = str(config.get("name"))
-            group = _get(root, name)
-            for inside in config.get("inside", []):  # the layers of a model within the model are somewhere in its group
-                group = group or _within(_get(root, str(inside)), name)
-            if group is None:
-                return {}
-            found = _datasets(group)
-            prefix = name + "_"  # Keras 1
-            return {key[len(prefix) :] if key.startswith(prefix) else key: value for key, value in found.items()}
-
-        return _build(model, flipped, weights_of)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-# The variables of a .keras file have numbers, in the order in which a layer makes them.
-_ORDER = {
-    "Conv2D": ("kernel", "bias"),
-    "Dense": ("kernel", "bias"),
-    "DepthwiseConv2D": ("depthwise_kernel", "bias"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "PReLU": ("alpha",),
-    "Normalization": ("mean", "variance", "count"),
-}
-
-
-def _layers(group: Any) -> Any:
-    """Where a model's layers are: it has changed from version to version."""
-    return _get(group, "layers") if "layers" in group else group
-
-
-def _child(group: Any, name: str, folder: str, index: int) -> Any:
-    """A layer's group: by the name that it bears, or that its folder is called by, or by its kind and number."""
-    for _, child in _children(group):
-        if hasattr(child, "get") and "vars" in child and _text(_get(child, "vars").attrs.get("name", "")) == name:
-            return child
-    numbered = folder + (f"_{index}" if index else "")
-    return _get(group, name) or _get(group, numbered)
-
-
-def _snake(kind: str) -> str:
-    """The folder that Keras 3 names a layer's weights by: 'conv2d', 'batch_normalization'."""
-    import re
-
-    text = re.sub(r"\W+", "", kind)
-    text = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", text)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
-
-
-def read_keras(path: str) -> Builder:
-    """A .keras file."""
-    h5py = _hdf5()
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
-            raise UnsupportedError("the file says that it holds more than a small network does")
-        names = archive.namelist()
-        if "config.json" not in names or "model.weights.h5" not in names:
-            raise UnsupportedError("the file holds no config.json and model.weights.h5, as Keras 3 writes them")
-        model = json.loads(archive.read("config.json"))
-        weights = io.BytesIO(archive.read("model.weights.h5"))
-    with h5py.File(weights, "r") as file:
-
-        def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
-            root = _layers(file)
-            for inside in config.get("inside", []):
-                root = _layers(
-                    _child(root, str(inside), "sequential", 0) or _child(root, str(inside), "functional", 0) or root
-                )
-            group = _child(root, str(config.get("name")), _snake(kind), index)
-            if group is None:
-                return {}
-            group = _get(group, "vars") or group
-            order = _ORDER.get(kind, ())
-            if kind == "BatchNormalization":
-                order = (
-                    *(("gamma",) if config.get("scale", True) else ()),
-                    *(("beta",) if config.get("center", True) else ()),
-                    "moving_mean",
-                    "moving_variance",
-                )
-            return {name: _numbers(_get(group, str(n))) for n, name in enumerate(order) if str(n) in group}
-
-        return _build(model, False, weights_of)

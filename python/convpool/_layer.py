@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._stages import Padding, Part, Shape, Stage, as_bias, as_oihw, checked_activation, pads, pair, to_chw
+from ._stages import (
+    Padding,
+    Part,
+    Shape,
+    Stage,
+    as_bias,
+    as_oihw,
+    checked_activation,
+    image_shape,
+    pads,
+    pair,
+    texts,
+    to_chw,
+)
 
 FLOAT32 = np.dtype(np.float32)
 from_buffer: Any = ctypes.c_char.from_buffer
@@ -155,6 +168,7 @@ class Layer(Part):
         name: str = "",
     ) -> None:
         self.weights = as_oihw(weights, weights_layout)
+        self._seen = (tuple(np.asarray(weights).shape), weights_layout)
         if _library.pick(filter, _library.FILTERS, "filter"):
             self.weights = np.ascontiguousarray(self.weights[:, :, ::-1, ::-1])
         outputs = self.weights.shape[0]
@@ -162,17 +176,19 @@ class Layer(Part):
         self.activation = checked_activation(activation, activation_parameter, slopes, outputs)
         self.pool = _library.POOLS[_library.pick(pool, _library.POOLS, "pool")]
         self.strides = pair(strides, "strides")
-        self.padding, self.wanted, self.name = padding, kernel, name
+        self.padding = padding
+        self.wanted, self.name = texts(kernel, name)
         self.layout = _library.IMAGE_LAYOUTS[_library.pick(layout, _library.IMAGE_LAYOUTS, "layout")]
-        self.in_shape = None if in_shape is None else tuple(int(n) for n in in_shape)
+        self.in_shape = None if in_shape is None else image_shape(in_shape)
         if self.in_shape is not None:
             self._make()
 
     def stages(self, shape: Shape) -> list[Stage]:
         if self.in_shape is not None and to_chw(self.in_shape, self.layout) != shape:
-            raise ValueError(
-                f"a layer for {self.in_shape}, {self.layout}, but channels, height and width {shape} come in"
-            )
+            come = f"{shape[0]} channels of {shape[1]}x{shape[2]} come in"
+            raise ValueError(f"a layer made for {self.in_shape}, {self.layout}, but {come}")
+        if self.weights.shape[1] != shape[0]:
+            raise ValueError(self._wrong_channels(shape))
         window = (self.weights.shape[2], self.weights.shape[3])
         around = pads(self.padding, shape, window, self.strides)
         return [
@@ -189,6 +205,17 @@ class Layer(Part):
                 **self.activation,
             )
         ]
+
+    def _wrong_channels(self, shape: Shape) -> str:
+        """A message that names both shapes, and says so where another layout would fit."""
+        seen, layout = self._seen
+        text = f"weights of shape {seen}, {layout}, for {self.weights.shape[1]} input channels, but {shape[0]} come in"
+        for other in _library.WEIGHTS_LAYOUTS:
+            if other != layout and seen[other.index("I")] == shape[0]:
+                return f"{text}: they look like {other}"
+        if self.in_shape is not None and self.weights.shape[1] in (self.in_shape[0], self.in_shape[-1]):
+            text += f": {self.in_shape} looks like {'HWC' if self.layout == 'CHW' else 'CHW'}"
+        return text
 
     def _make(self) -> None:
         assert self.in_shape is not None
@@ -207,6 +234,8 @@ class Layer(Part):
         _library.check(status, f"a layer of {self.in_shape}")
         assert pointer.value is not None
         channels, height, width = _library.output_shape("layer", pointer.value)
+        if (channels, height, width) != stage.output_shape(shape):
+            raise RuntimeError(f"the library makes {(channels, height, width)} of {shape}")
         out = (height, width, channels) if hwc else (channels, height, width)
         self._runner = Runner("layer", pointer.value, self.in_shape, out, self.layout)
         self._kept = []
@@ -232,6 +261,8 @@ class Layer(Part):
 
     def error_bound(self, max_abs_input: float) -> float:
         """A proven bound on the error of any result, for inputs of at most this magnitude."""
+        if not (isinstance(max_abs_input, (int, float, np.number)) and max_abs_input >= 0):
+            raise ValueError(f"max_abs_input must be a number from 0 on, not {max_abs_input!r}")
         return float(_library.library().convpool_layer_error_bound(self._made().handle.pointer, max_abs_input))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -265,6 +296,8 @@ def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArr
     -----
     It packs the weights at each call. For many images make a `Layer` once.
     """
+    if not isinstance(parameters, (tuple, list)) or len(parameters) != 2:
+        raise TypeError("the first argument must be a pair, (W, b)")
     weights, bias = parameters
     image = _library.as_float32(x, "x")
     if image.ndim not in (3, 4):

@@ -145,12 +145,14 @@ def pick(value: object, names: tuple[str, ...], what: str) -> int:
     return names.index(str(name))
 
 
-def as_float32(value: object, what: str) -> NDArray[np.float32]:
-    """A C-ordered float32 array of real numbers."""
+def as_float32(value: object, what: str, copy: bool = False) -> NDArray[np.float32]:
+    """A C-ordered float32 array of real numbers; copy: that nobody else has."""
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} must hold real numbers, not {array.dtype}")
-    return np.ascontiguousarray(array, np.float32)
+    with np.errstate(over="ignore"):
+        whole = np.array(array, np.float32, order="C") if copy else np.asarray(array, np.float32, order="C")
+    return whole
 
 
 class Handle:

@@ -117,7 +117,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
     linear = is_linear(a)
     before_linear = bool(done) and is_linear(done[-1])
     if a.kind == "pad":
-        return merge_pad(done, a, b)
+        return merge_pad(done, a, b, shape)
     if b.kind == "activation" and a.kind == "layer" and a.activation == "none" and (linear or never_falls(b)):
         return [dataclasses.replace(a, activation=b.activation, parameter=b.parameter, slopes=b.slopes)]
     if b.kind == "max_pool" and a.kind == "layer" and a.pool == "none":
@@ -143,14 +143,26 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
     return None
 
 
-def merge_pad(done: list[Stage], a: Stage, b: Stage) -> list[Stage] | None:
+def merge_pad(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | None:
     """merge() where the first step is padding with zeros."""
     if b.kind in ("layer", "pad") or (b.kind == "max_pool" and is_positive(done)):
         top, left, bottom, right = (x + y for x, y in zip(a.pads, b.pads))
-        return [dataclasses.replace(b, pads=(top, left, bottom, right))]
+        merged = dataclasses.replace(b, pads=(top, left, bottom, right))
+        return None if b.kind == "max_pool" and pools_nothing(merged, shape) else [merged]
     if b.kind == "activation" and b.activation != "sigmoid":  # which leaves zeros alone
         return [b, a]
     return None
+
+
+def pools_nothing(pool: Stage, shape: Shape) -> bool:
+    """Whether a window of a pool lies in padding alone."""
+    for extent, window, stride, before, after in zip(
+        shape[1:], pool.window, pool.strides, pool.pads[:2], pool.pads[2:]
+    ):
+        count = (before + extent + after - window) // stride + 1
+        if before >= window or (count - 1) * stride >= before + extent:
+            return True
+    return False
 
 
 def simplify(stages: list[Stage], shape: Shape) -> list[Stage]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import _library
 from ._layer import Layer, Runner
-from ._stages import Part, Shape, Stage, to_chw
+from ._stages import Part, Shape, Stage, image_shape, to_chw
 
 
 def from_chw(shape: Shape, layout: str) -> tuple[int, ...]:
@@ -58,14 +58,18 @@ class Network:
             if first is None or first.in_shape is None:
                 raise ValueError("in_shape is missing, and the first stage is no Layer that has one")
             in_shape = first.in_shape
-        shape = inner = to_chw(tuple(int(n) for n in in_shape), layout)
+        outside = image_shape(in_shape)
+        shape = inner = to_chw(outside, layout)
+        for part in parts:
+            if isinstance(part, Layer) and part.in_shape is not None and part.layout != layout:
+                raise ValueError(f"a layer made for {part.in_shape}, {part.layout}, in a network of {layout} images")
         stages: list[Stage] = []
         for part in parts:
             for stage in part.stages(inner):
                 inner = stage.output_shape(inner)
                 stages.append(stage)
         out = (inner[0],) if inner[1:] == (1, 1) else from_chw(inner, layout)
-        self._make(stages, shape, (tuple(int(n) for n in in_shape), layout), (out, layout))
+        self._make(stages, shape, (outside, layout), (out, layout))
 
     @classmethod
     def _of(
@@ -114,6 +118,9 @@ class Network:
         _library.check(status, "the network")
         del kept
         assert pointer.value is not None
+        made = _library.output_shape("network", pointer.value)
+        if math.prod(made) != math.prod(self.output_shape):
+            raise RuntimeError(f"the library makes {made}, which is no {self.output_shape}")
         return Runner("network", pointer.value, self.input_shape, self.output_shape, self._outside[1])
 
     def __call__(self, x: object, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -163,7 +170,7 @@ class Network:
         """
         from . import _file
 
-        _file.save(self, file)
+        _file.save(self, os.fspath(file))
 
     def to_c(self, file: str | os.PathLike[str], name: str = "network") -> None:
         """Writes one C header: the weights, the stages, sizes for static memory, and a test of itself.
@@ -176,7 +183,7 @@ class Network:
         """
         from . import _header
 
-        _header.write(self, file, name)
+        _header.write(self, os.fspath(file), name)
 
     def __repr__(self) -> str:
         return f"<convpool.Network {self.input_shape} -> {self.output_shape}, {len(self._stages)} stages>"

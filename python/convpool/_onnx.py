@@ -16,6 +16,8 @@ from ._merge import UnsupportedError
 
 Const = NDArray[Any]
 
+MOST_NODES = 5000
+
 
 def _onnx() -> Any:
     try:
@@ -23,6 +25,39 @@ def _onnx() -> Any:
     except ImportError:
         raise ImportError("reading ONNX files needs onnx: pip install convpool[onnx]") from None
     return onnx
+
+
+BINARY: dict[str, Any] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Mod": np.mod,
+    "Pow": np.power,
+    "Max": np.maximum,
+    "Min": np.minimum,
+    "Equal": np.equal,
+    "Greater": np.greater,
+    "Less": np.less,
+}
+UNARY: dict[str, Any] = {
+    "Neg": np.negative,
+    "Abs": np.abs,
+    "Sqrt": np.sqrt,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Reciprocal": np.reciprocal,
+    "Not": np.logical_not,
+}
+REDUCTIONS: dict[str, Any] = {
+    "ReduceSum": np.sum,
+    "ReduceMean": np.mean,
+    "ReduceMax": np.max,
+    "ReduceMin": np.min,
+    "ReduceProd": np.prod,
+    "ReduceL2": lambda x, **options: np.sqrt(np.sum(np.square(x), **options)),
+}
 
 
 class _Tensors:
@@ -44,6 +79,12 @@ class _Tensors:
             whole = os.path.realpath(os.path.join(self.folder, location))
             if not location or os.path.isabs(location) or os.path.dirname(whole) != os.path.realpath(self.folder):
                 raise UnsupportedError(f"tensor {tensor.name!r} lies in {location!r}, which is not beside the file")
+            start, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+            held = os.path.getsize(whole) - start if length < 0 else length
+            if start < 0 or not 0 <= held <= 16 * max(math.prod(tensor.dims), 1):
+                raise UnsupportedError(
+                    f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} in {held} bytes of {location!r}"
+                )
             onnx.external_data_helper.load_external_data_for_tensor(tensor, self.folder)
         return np.asarray(onnx.numpy_helper.to_array(tensor, self.folder))
 
@@ -51,14 +92,21 @@ class _Tensors:
 class Reader:
     """Follows the one tensor that leads from the input to an output."""
 
-    def __init__(self, model: Any, path: str, output: str | None) -> None:
+    def __init__(self, model: Any, path: str, output: str | None, batched: bool | None = None) -> None:
         self.onnx = _onnx()
+        self.said = batched
         graph = model.graph
         self.tensors = _Tensors(path, graph.initializer)
         self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=1)
+        if self.opset < 7:
+            raise UnsupportedError(f"the file has opset {self.opset}: from 7 on they are supported")
+        if len(graph.node) > MOST_NODES:
+            raise UnsupportedError(f"the file has {len(graph.node)} nodes, which is no small network")
+        self.folded = 0
         self.consts: dict[str, Const] = {}
         self.nodes = self._needed(graph, self._output(graph, output))
-        self.current = self._input(graph)
+        self.current = self.first = self._input(graph)
+        self.guessed = self.batched
         self.shapes: dict[str, tuple[int, ...]] = {self.current: self.dims}
         self.node: Any = None
 
@@ -67,6 +115,8 @@ class Reader:
     def _output(self, graph: Any, output: str | None) -> str:
         names = [item.name for item in graph.output]
         if output is None:
+            if not names:
+                raise UnsupportedError("the file has no output")
             if len(names) != 1:
                 raise UnsupportedError(
                     f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)"
@@ -97,7 +147,7 @@ class Reader:
         dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
         if not dims:
             raise UnsupportedError("the file does not say its input's shape")
-        self.batched = len(dims) != 3 or dims[0] <= 1
+        self.batched = (len(dims) != 3 or dims[0] <= 1) if self.said is None else self.said
         self.batch = max(dims[0], 1) if self.batched else 1
         image = tuple(dims[1:] if self.batched else dims)
         if any(n < 1 for n in image):
@@ -152,8 +202,6 @@ class Reader:
                 self._apply()
         if self.current != self.output:
             raise UnsupportedError(f"the output {self.output!r} is no result of the input")
-        if self.batched:
-            return self.builder
         return self.builder
 
     def _apply(self) -> None:
@@ -192,8 +240,11 @@ class Reader:
             value = x[0]
         else:
             value = self._computed(kind, x)
-        if value is None or value.size > MOST_WEIGHTS:
+        if value is None or value.dtype.kind not in "biuf":
             raise self.builder.refuse("a constant of this kind is not supported")
+        self.folded += value.size
+        if self.folded > MOST_WEIGHTS:
+            raise self.builder.refuse("constants are too large for a small network")
         self.consts[self.node.output[0]] = value
 
     def _constant(self) -> Const:
@@ -205,15 +256,40 @@ class Reader:
         raise self.builder.refuse("a constant of this kind is not supported")
 
     def _computed(self, kind: str, x: list[Any]) -> Any:
-        binary = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
-        if kind in binary and len(x) == 2:
+        if any(values.dtype.kind not in "biuf" for values in x):
+            return None
+        if kind in BINARY and len(x) == 2:
+            if math.prod(np.broadcast_shapes(x[0].shape, x[1].shape)) > MOST_WEIGHTS:
+                return None
             if kind == "Div" and x[0].dtype.kind in "iu":
                 return np.asarray(x[0] // x[1])
-            return np.asarray(binary[kind](x[0], x[1]))
-        if kind in ("Neg", "Sqrt", "Exp", "Floor", "Ceil"):
-            return np.asarray(
-                {"Neg": np.negative, "Sqrt": np.sqrt, "Exp": np.exp, "Floor": np.floor, "Ceil": np.ceil}[kind](x[0])
-            )
+            return np.asarray(BINARY[kind](x[0], x[1]))
+        if kind in UNARY:
+            return np.asarray(UNARY[kind](x[0]))
+        if kind in REDUCTIONS:
+            axes = self.attribute("axes", x[1].tolist() if len(x) > 1 else None)
+            keep = bool(self.attribute("keepdims", 1))
+            return np.asarray(REDUCTIONS[kind](x[0], axis=None if axes is None else tuple(axes), keepdims=keep))
+        if kind == "ConstantOfShape":
+            if math.prod(x[0].tolist()) > MOST_WEIGHTS:
+                return None
+            value = self.attribute("value", None)
+            return np.full(x[0].tolist(), 0.0 if value is None else self.tensors.read(value).reshape(-1)[0])
+        if kind == "Where":
+            return np.where(x[0], x[1], x[2])
+        if kind == "Expand":
+            shape = np.broadcast_shapes(x[0].shape, tuple(x[1].tolist()))
+            return np.broadcast_to(x[0], shape) if math.prod(shape) <= MOST_WEIGHTS else None
+        if kind == "Slice":
+            if self.opset < 10:
+                first, last = list(self.attribute("starts", [])), list(self.attribute("ends", []))
+                x = [x[0], np.array(first), np.array(last), np.array(self.attribute("axes", range(len(first))))]
+            axes = x[3].tolist() if len(x) > 3 else list(range(len(x[1])))
+            steps = x[4].tolist() if len(x) > 4 else [1] * len(axes)
+            index = [slice(None)] * x[0].ndim
+            for start, end, axis, step in zip(x[1].tolist(), x[2].tolist(), axes, steps):
+                index[axis] = slice(start, end, step)
+            return np.asarray(x[0][tuple(index)])
         if kind == "Cast":
             kind = self.onnx.TensorProto.DataType.Name(self.attribute("to", 1)).lower()
             return x[0].astype({"float": "float32", "double": "float64"}.get(kind, kind))
@@ -224,14 +300,9 @@ class Reader:
         if kind == "Concat":
             return np.concatenate(x, self.attribute("axis", 0))
         if kind == "Gather":
+            if x[0].size * x[1].size > MOST_WEIGHTS:
+                return None
             return np.take(x[0], x[1], self.attribute("axis", 0))
-        if kind == "Slice" and self.opset >= 10:
-            axes = x[3].tolist() if len(x) > 3 else list(range(len(x[1])))
-            steps = x[4].tolist() if len(x) > 4 else [1] * len(axes)
-            index = [slice(None)] * x[0].ndim
-            for start, end, axis, step in zip(x[1].tolist(), x[2].tolist(), axes, steps):
-                index[axis] = slice(start, end, step)
-            return np.asarray(x[0][tuple(index)])
         if kind in ("Unsqueeze", "Squeeze"):
             axes = self.attribute("axes", x[1].tolist() if len(x) > 1 else None)
             if kind == "Squeeze":
@@ -257,10 +328,12 @@ class Reader:
             raise self.builder.refuse(f"{name} {value}: two positive numbers are needed")
         return value[0], value[1]
 
-    def pads(self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False) -> tuple[int, int, int, int]:
-        """Top, left, bottom, right; ceil mode is more padding."""
+    def pads(
+        self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False, explicit: bool = True
+    ) -> tuple[int, int, int, int]:
+        """Top, left, bottom, right; ceil mode is more padding. explicit: whether the attribute counts."""
         auto = self.attribute("auto_pad", "NOTSET")
-        numbers = list(self.attribute("pads", [0, 0, 0, 0]))
+        numbers = list(self.attribute("pads", [0, 0, 0, 0]) if explicit else [0, 0, 0, 0])
         if len(numbers) != 4 or min(numbers) < 0 or len(self.builder.dims) != 3:
             raise self.builder.refuse(f"pads {numbers} of {self.dims}: an image and four numbers are needed")
         before, after = numbers[:2], numbers[2:]
@@ -303,11 +376,9 @@ class Reader:
 
     def op_AveragePool(self) -> None:
         window, strides, around = self._pool("average_pool")
-        if self.attribute("count_include_pad", 0) and any(around):
-            if self.attribute("ceil_mode", 0):
-                raise self.builder.refuse("ceil_mode and count_include_pad together are not supported")
-            self.builder.pad(around, 0)
-            around = (0, 0, 0, 0)
+        if self.attribute("count_include_pad", 0) and any(around):  # but for what ceil mode adds
+            self.builder.pad(self.pads(window, strides), 0)
+            around = self.pads(window, strides, bool(self.attribute("ceil_mode", 0)), explicit=False)
         self.builder.pool("average_pool", window, strides, around, 0)
 
     def op_GlobalAveragePool(self) -> None:
@@ -317,21 +388,21 @@ class Reader:
         self.builder.global_pool("global_max", 0, True)
 
     def _reduce(self, kind: str) -> None:
-        axes = self.attribute("axes", None)
-        if axes is None and len(self.node.input) > 1:
-            axes = [int(n) for n in self.weights(1, "axes")]
-        if axes is None or len(self.builder.dims) != 3:
-            raise self.builder.refuse("the rows and columns of an image are needed")
-        spatial = sorted(self.axis(n) for n in axes)
-        if spatial not in ([1, 2], [0, 1]):
-            raise self.builder.refuse(f"over the dimensions {axes}: the rows and columns of an image are needed")
-        self.builder.global_pool(kind, 0 if spatial == [1, 2] else 2, bool(self.attribute("keepdims", 1)))
+        axes = self._axes()
+        if axes is None:
+            raise self.builder.refuse("over all dimensions: the rows and columns of an image are needed")
+        self.builder.reduce(kind, [self.axis(n) for n in axes], bool(self.attribute("keepdims", 1)))
 
     def op_ReduceMean(self) -> None:
-        self._reduce("global_average")
+        self._reduce("average_pool")
 
     def op_ReduceMax(self) -> None:
-        self._reduce("global_max")
+        self._reduce("max_pool")
+
+    def op_ReduceSum(self) -> None:
+        before = math.prod(self.dims)
+        self._reduce("average_pool")
+        self.builder.scale(np.asarray(before / math.prod(self.dims)), np.asarray(0.0))
 
     def op_BatchNormalization(self) -> None:
         if self.attribute("training_mode", 0):
@@ -445,6 +516,31 @@ class Reader:
     def op_Log(self) -> None:
         self.builder.log()
 
+    def op_Max(self) -> None:
+        values, _ = self._constant_operand()
+        if len(self.node.input) != 2 or values.size != 1 or values.any():
+            raise self.builder.refuse("is a maximum with other numbers than 0")
+        self.builder.activation("relu")
+
+    def op_Min(self) -> None:
+        values, _ = self._constant_operand()
+        last = self.builder.stages[-1] if self.builder.stages else None
+        if last is None or last.activation != "relu" or values.size != 1 or float(values.reshape(())) != 6:
+            raise self.builder.refuse("is a minimum that is not that of a ReLU with 6")
+        last.activation = "relu6"
+
+    def op_Celu(self) -> None:
+        if self.attribute("alpha", 1.0) != 1:
+            raise self.builder.refuse("has an alpha other than 1")
+        self.builder.activation("elu", 1.0)
+
+    def op_Gather(self) -> None:
+        index, axis = self.weights(1, "index"), self.attribute("axis", 0)
+        axis = axis + len(self.dims) if axis < 0 else axis
+        if index.size != 1 or index.any() or not 0 <= axis < len(self.dims) or self.dims[axis] != 1:
+            raise self.builder.refuse(f"takes a part of the dimension {axis} of {self.dims}: all of it is supported")
+        self._whole_reshape([n for i, n in enumerate(self.dims) if i != axis or index.ndim])
+
     def op_Identity(self) -> None:
         pass
 
@@ -504,10 +600,16 @@ class Reader:
             if whole[0] != self.batch:
                 raise self.builder.refuse(f"reshapes {self.dims} to {shape}, and the batch with it")
             self.batched = True
-            self.builder.reshape(tuple(whole[1:]) or (1,))
+            target = tuple(whole[1:]) or (1,)
         else:
             self.batched = False
-            self.builder.reshape(tuple(whole))
+            target = tuple(whole)
+        try:
+            self.builder.reshape(target)
+        except UnsupportedError:
+            if self.node.output[0] != self.output:
+                raise
+            self.builder.final = target  # nothing reads it
 
     def op_Reshape(self) -> None:
         numbers = (
@@ -551,5 +653,15 @@ class Reader:
 
 def read_onnx(path: str, output: str | None) -> Builder:
     """A .onnx file."""
-    onnx = _onnx()
-    return Reader(onnx.load(path, load_external_data=False), path, output).run()
+    model = _onnx().load(path, load_external_data=False)
+    reader = Reader(model, path, output)
+    try:
+        return reader.run()
+    except UnsupportedError:
+        if len(reader.shapes[reader.first]) not in (2, 3):
+            raise
+        try:  # whether the first dimension is the batch's is a guess there
+            return Reader(model, path, output, not reader.guessed).run()
+        except UnsupportedError:
+            pass
+        raise

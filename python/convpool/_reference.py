@@ -27,6 +27,14 @@ def _taps(x: Image, stage: Stage, fill: float) -> Iterator[tuple[int, int, Image
             yield u, v, x[:, down, across]
 
 
+def _windows(x: Image, stage: Stage, fill: float) -> Image:
+    """[channels, height, width, rows and columns of the window]: a view."""
+    top, left, bottom, right = stage.pads
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right)), constant_values=fill)
+    windows = np.lib.stride_tricks.sliding_window_view(x, stage.window, (1, 2))
+    return windows[:, :: stage.strides[0], :: stage.strides[1]]
+
+
 def activate(stage: Stage, x: Image) -> Image:
     """The activation of a stage."""
     kind, slope = stage.activation, np.float64(np.float32(stage.parameter))
@@ -52,7 +60,8 @@ def _layer(stage: Stage, x: Image) -> Image:
     weights = np.asarray(stage.weights, np.float64)
     y: Any = 0.0
     for u, v, pixels in _taps(x, stage, 0):
-        y = y + np.tensordot(weights[:, :, u, v], pixels, 1)
+        if u == v == 0 or weights[:, :, u, v].any() or not np.isfinite(pixels).all():
+            y = y + np.tensordot(weights[:, :, u, v], pixels, 1)
     if stage.bias is not None:
         y = y + np.asarray(stage.bias, np.float64).reshape(-1, 1, 1)
     y = activate(stage, y)
@@ -71,11 +80,10 @@ def apply(stage: Stage, x: Image) -> Image:
     if stage.kind == "layer":
         return _layer(stage, x)
     if stage.kind == "max_pool":
-        return np.asarray(np.max([pixels for _, _, pixels in _taps(x, stage, -np.inf)], axis=0))
+        return np.asarray(_windows(x, stage, -np.inf).max(axis=(3, 4)))
     if stage.kind == "average_pool":
-        total = sum(pixels for _, _, pixels in _taps(x, stage, 0))
-        count = sum(pixels for _, _, pixels in _taps(np.ones((1, *x.shape[1:])), stage, 0))
-        return np.asarray(total / count)
+        count = _windows(np.ones((1, *x.shape[1:])), stage, 0).sum(axis=(3, 4))
+        return np.asarray(_windows(x, stage, 0).sum(axis=(3, 4)) / count)
     if stage.kind == "global_max":
         return np.asarray(x.max(axis=(1, 2), keepdims=True))
     if stage.kind == "global_average":

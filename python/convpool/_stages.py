@@ -16,6 +16,8 @@ Shape = tuple[int, int, int]  # channels, height, width
 Padding = Union[str, int, Sequence[int]]
 Array = NDArray[Any]
 
+LARGEST = 1 << 30  # extent, stride or padding
+
 MONOTONE = ("relu", "none", "relu6", "sigmoid", "tanh")
 
 
@@ -39,8 +41,13 @@ class Stage:
     def output_shape(self, shape: Shape) -> Shape:
         """What comes out where an image of this shape comes in; ValueError where that cannot be."""
         channels, height, width = shape
+        numbers = (*shape, *self.window, *self.strides, *self.pads)
+        if min(numbers) < 0 or max(numbers) > LARGEST:
+            raise ValueError(f"{self.label}: sizes must be from 0 to {LARGEST}, not {numbers}")
         if self.kind == "layer":
             assert self.weights is not None
+            if self.weights.ndim != 4 or self.weights.shape[2:] != self.window:
+                raise ValueError(f"{self.label}: weights of shape {self.weights.shape} for a filter of {self.window}")
             if self.weights.shape[1] != channels:
                 raise ValueError(
                     f"{self.label}: weights for {self.weights.shape[1]} input channels, but {channels} come in"
@@ -48,7 +55,9 @@ class Stage:
             channels = self.weights.shape[0]
         if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
             raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
-        for values, what in ((self.weights if self.kind == "scale" else None, "weights"), (self.slopes, "slopes")):
+        own = self.weights if self.kind == "scale" else None
+        bias = self.bias if self.kind in ("layer", "scale") else None
+        for values, what in ((own, "weights"), (bias, "a bias"), (self.slopes, "slopes")):
             if values is not None and values.shape != (channels,):
                 raise ValueError(f"{self.label}: {what} of shape {values.shape} for {channels} channels")
         if self.kind in ("global_max", "global_average"):
@@ -122,12 +131,34 @@ def to_chw(shape: tuple[int, ...], layout: str) -> Shape:
     return (shape[2], shape[0], shape[1]) if layout == "HWC" else (shape[0], shape[1], shape[2])
 
 
+def integers(value: object, least: int) -> tuple[int, ...]:
+    """An integer or several, of a size that makes sense, as a tuple; an empty one where it is something else."""
+    numbers = tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else (value,)
+    good = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers)
+    return tuple(map(int, numbers)) if good and all(least <= n <= LARGEST for n in numbers) else ()
+
+
+def image_shape(value: object) -> tuple[int, ...]:
+    """The shape of an image: positive integers."""
+    numbers = integers(value, 1)
+    if not numbers or isinstance(value, (int, np.integer)):
+        raise ValueError(f"in_shape must hold positive integers, not {value!r}")
+    return numbers
+
+
+def texts(kernel: object, name: object) -> tuple[str | None, str]:
+    """A kernel's name, which may be None, and a stage's."""
+    if not (kernel is None or isinstance(kernel, str)) or not isinstance(name, str):
+        raise TypeError(f"kernel and name must be strings, not {kernel!r} and {name!r}")
+    return kernel, name
+
+
 def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
     """A number for both dimensions, or one for each: down, across."""
-    numbers = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(numbers) != 2 or any(not isinstance(n, (int, np.integer)) or n < 1 for n in numbers):
+    numbers = integers(value, 1)
+    if len(numbers) not in (1, 2):
         raise ValueError(f"{what} must be a positive integer or two, not {value!r}")
-    return int(numbers[0]), int(numbers[1])
+    return numbers[0], numbers[-1]
 
 
 def pads(
@@ -143,20 +174,18 @@ def pads(
             total = max((-(-extent // stride) - 1) * stride + window[axis] - extent, 0)
             before[axis], after[axis] = total // 2, total - total // 2
         return before[0], before[1], after[0], after[1]
-    numbers = (padding,) * 4 if isinstance(padding, (int, np.integer)) else tuple(padding)
-    if len(numbers) == 2:
-        numbers = (*numbers, *numbers)
-    if len(numbers) != 4 or any(not isinstance(n, (int, np.integer)) or n < 0 for n in numbers):
+    numbers = integers(padding, 0)
+    numbers = numbers * (4 // len(numbers)) if len(numbers) in (1, 2) else numbers
+    if len(numbers) != 4:
         raise ValueError(
             f"padding must be a number, two (down, across) or four (top, left, bottom, right), not {padding!r}"
         )
-    top, left, bottom, right = map(int, numbers)
-    return top, left, bottom, right
+    return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def as_oihw(weights: object, layout: str, what: str = "weights") -> NDArray[np.float32]:
     """Weights of a convolution, from any layout."""
-    array = _library.as_float32(weights, what)
+    array = _library.as_float32(weights, what, copy=True)
     _library.pick(layout, _library.WEIGHTS_LAYOUTS, "weights_layout")
     if array.ndim != 4:
         raise ValueError(f"{what} must have four dimensions, {layout}, not the shape {array.shape}")
@@ -167,7 +196,7 @@ def as_bias(bias: object, channels: int) -> NDArray[np.float32] | None:
     """A number for each output channel, or None."""
     if bias is None:
         return None
-    array = _library.as_float32(bias, "bias")
+    array = _library.as_float32(bias, "bias", copy=True)
     if array.shape != (channels,):
         raise ValueError(f"bias must have the shape ({channels},), one for each output channel, not {array.shape}")
     return array
@@ -212,7 +241,7 @@ class Dense(Part):
         kernel: str | None = None,
         name: str = "",
     ) -> None:
-        array = _library.as_float32(weights, "weights")
+        array = _library.as_float32(weights, "weights", copy=True)
         if weights_layout not in ("OI", "IO"):
             raise ValueError(f"weights_layout must be 'OI' or 'IO', not {weights_layout!r}")
         if array.ndim != 2:
@@ -222,16 +251,17 @@ class Dense(Part):
         self.flatten = flatten
         self.bias = as_bias(bias, self.weights.shape[0])
         self.activation = checked_activation(activation, activation_parameter, slopes, self.weights.shape[0])
-        self.kernel = kernel
-        self.name = name
+        self.kernel, self.name = texts(kernel, name)
+        self._other = "IO" if weights_layout == "OI" else "OI"
 
     def stages(self, shape: Shape) -> list[Stage]:
         channels, height, width = shape
         outputs, inputs = self.weights.shape
         if inputs != channels * height * width:
+            hint = f": they look like {self._other}" if outputs == channels * height * width else ""
             raise ValueError(
-                f"weights for {inputs} inputs, but {channels} channels of {height}x{width}, "
-                f"{channels * height * width} numbers, come in"
+                f"weights of shape {self.weights.shape}, [outputs, inputs], but {channels} channels of "
+                f"{height}x{width}, {channels * height * width} numbers, come in{hint}"
             )
         if self.flatten == "CHW":
             weights = self.weights.reshape(outputs, channels, height, width)
@@ -265,8 +295,7 @@ class _Pool(Part):
         self.window = pair(window, "window")
         self.strides = self.window if strides is None else pair(strides, "strides")
         self.padding = padding
-        self.kernel = kernel
-        self.name = name
+        self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:
         around = pads(self.padding, shape, self.window, self.strides)
@@ -289,8 +318,7 @@ class _Simple(Part):
     kind = ""
 
     def __init__(self, *, kernel: str | None = None, name: str = "") -> None:
-        self.kernel = kernel
-        self.name = name
+        self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:
         return [Stage(self.kind, self.name, kernel=self.kernel)]
@@ -332,12 +360,11 @@ class Scale(Part):
     """
 
     def __init__(self, weights: object, bias: object = None, *, kernel: str | None = None, name: str = "") -> None:
-        self.weights = _library.as_float32(weights, "weights")
+        self.weights = _library.as_float32(weights, "weights", copy=True)
         if self.weights.ndim != 1:
             raise ValueError(f"weights must have one dimension, not the shape {self.weights.shape}")
         self.bias = as_bias(bias, self.weights.shape[0])
-        self.kernel = kernel
-        self.name = name
+        self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:
         return [Stage("scale", self.name, self.weights, self.bias, kernel=self.kernel)]
@@ -356,8 +383,7 @@ class Activation(Part):
         name: str = "",
     ) -> None:
         self.activation = checked_activation(activation, activation_parameter, slopes, None)
-        self.kernel = kernel
-        self.name = name
+        self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:
         return [Stage("activation", self.name, kernel=self.kernel, **self.activation)]
@@ -368,11 +394,13 @@ def checked_activation(
 ) -> dict[str, Any]:
     """The fields of a Stage that an activation takes."""
     index = _library.pick(activation, _library.ACTIVATIONS, "activation")
+    if isinstance(parameter, str):
+        raise TypeError(f"activation_parameter must be a number, not {parameter!r}")
     fields: dict[str, Any] = {"activation": _library.ACTIVATIONS[index], "parameter": float(parameter)}
     if fields["activation"] == "prelu":
         if slopes is None:
             raise ValueError("prelu needs slopes, one for each channel")
-        fields["slopes"] = _library.as_float32(slopes, "slopes")
+        fields["slopes"] = _library.as_float32(slopes, "slopes", copy=True)
         if fields["slopes"].ndim != 1 or channels not in (None, fields["slopes"].shape[0]):
             expected = "one for each channel" if channels is None else f"({channels},)"
             raise ValueError(f"slopes must have the shape {expected}, not {fields['slopes'].shape}")

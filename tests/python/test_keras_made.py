@@ -168,6 +168,36 @@ def test_agrees_with_keras(name, functional, ending, tmp_path):
     assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("options", [{"invert": True}, {"axis": 1}, {"axis": None}, {"axis": [1, 3]}])
+def test_normalization(options, tmp_path):
+    chance = np.random.default_rng(8)
+    axes = options.get("axis", -1)
+    axes = () if axes is None else axes if isinstance(axes, list) else [axes]
+    shape = [3] * len(axes)
+    mean, variance = chance.random(shape).tolist(), (chance.random(shape) + 0.5).tolist()
+    if axes == ():
+        mean, variance = 0.3, 2.0
+    model = keras.Sequential(
+        [keras.Input((3, 3, 3)), L.Normalization(mean=mean, variance=variance, **options), L.Conv2D(2, 2)]
+    )
+    model.save(tmp_path / "model.keras")
+    x = chance.random((1, 3, 3, 3)).astype(np.float32)
+    try:
+        network = convpool.load(tmp_path / "model.keras")
+    except convpool.UnsupportedError:
+        assert options in ({"axis": 1}, {"axis": [1, 3]})  # a number for each pixel, which only a dense layer takes in
+        return
+    assert np.allclose(network(x), model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_several_outputs_are_named(tmp_path):
+    inputs = keras.Input((3, 3, 3))
+    a = L.Conv2D(3, 2)(inputs)
+    keras.Model(inputs, [a, L.ReLU()(a)]).save(tmp_path / "model.keras")
+    with pytest.raises(convpool.UnsupportedError, match="several outputs"):
+        convpool.load(tmp_path / "model.keras")
+
+
 def test_a_nested_model(tmp_path):
     inner = keras.Sequential(
         [keras.Input((9, 9, 3)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D()], name="inner"

@@ -135,6 +135,55 @@ def test_damaged_files_are_found_out(tmp_path):
         convpool.load(tmp_path / "none.npz")
 
 
+def test_sizes_that_make_no_sense_are_refused(tmp_path):
+    w = weights(2, 1, 3, 3)
+    for make in (
+        lambda: convpool.Network([convpool.MaxPool(1, strides=2**64 + 1)], in_shape=(1, 64, 64)),
+        lambda: convpool.Layer(w, padding=2**64, in_shape=(1, 8, 8)),
+        lambda: convpool.Layer(w, in_shape=(1, 2**64 + 8, 8)),
+        lambda: convpool.Layer(w, in_shape=(1, 8.9, 8)),
+        lambda: convpool.Layer(w, in_shape="188"),
+        lambda: convpool.Layer(w, in_shape=(1, 8, 8), padding=True),
+        lambda: convpool.Layer(w, in_shape=(1, 8, 8), strides=None),
+        lambda: convpool.MaxPool({1, 2}),
+        lambda: convpool.Layer(w, in_shape=(1, 8, 8)).error_bound(-1),
+    ):
+        with pytest.raises(ValueError):
+            make()
+    for make in (
+        lambda: convpool.Layer(w, kernel=5),
+        lambda: convpool.Softmax(name=5),
+        lambda: convpool.conv_layer(None, w),
+        lambda: example().save(True),
+        lambda: convpool.Layer(w, activation="elu", activation_parameter="12"),
+    ):
+        with pytest.raises(TypeError):
+            make()
+    with pytest.raises(ValueError, match="look like HWIO"):
+        convpool.Layer(np.zeros((3, 3, 1, 4)), in_shape=(1, 8, 8))
+    with pytest.raises(ValueError, match="looks like HWC"):
+        convpool.Layer(w, in_shape=(8, 8, 1))
+    with pytest.raises(ValueError, match="look like IO"):
+        convpool.Network([convpool.Dense(np.zeros((3, 2)))], in_shape=(3,))
+
+
+def test_weights_are_copied():
+    w = weights(2, 3)
+    network = convpool.Network([convpool.Dense(w)], in_shape=(3,))
+    w *= 2
+    assert np.array_equal(copy.deepcopy(network)(np.ones(3)), network(np.ones(3)))
+
+
+def test_names_cannot_leave_a_comment(tmp_path):
+    for name in ("*\\\n/ int oops; /*", "**//", "*/ int oops; /*"):
+        layer = convpool.Layer(weights(4, 1, 3, 3), in_shape=(1, 8, 8), name=name)
+        convpool.Network([layer]).to_c(tmp_path / "net.h", "net")
+        lines = (tmp_path / "net.h").read_text().split("static inline void net_stages")[1].split("}")[0]
+        assert lines.count("/*") == lines.count("*/") == 1 and "oops;" not in lines
+    with pytest.raises(ValueError, match="begin with convpool"):
+        example().to_c(tmp_path / "net.h", "convpool_network")
+
+
 def test_unknown_files():
     with pytest.raises(FileNotFoundError):
         convpool.load("missing.onnx")

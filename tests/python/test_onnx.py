@@ -164,10 +164,95 @@ def constants():
     return g.node("Conv", ["input", "v", "b"]).add("Relu")
 
 
+def padded_by_a_computation():
+    """What PyTorch's older exporter writes for a pad."""
+    g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3).add("Tanh")
+    image = g.last
+    g.initializers += [
+        numpy_helper.from_array(np.array([4]), "n"),
+        numpy_helper.from_array(np.array([1, 2, 0, 1]), "own"),
+        numpy_helper.from_array(np.array([-1, 2]), "two"),
+        numpy_helper.from_array(np.array([-1]), "flat"),
+        numpy_helper.from_array(np.array([-1]), "first"),
+        numpy_helper.from_array(np.array([-9223372036854775807]), "last"),
+        numpy_helper.from_array(np.array([0]), "zero"),
+    ]
+    g.node("ConstantOfShape", ["n"], value=numpy_helper.from_array(np.array([0])))
+    g.node("Concat", ["own", g.last], axis=0).node("Reshape", [g.last, "two"])
+    g.node("Slice", [g.last, "first", "last", "zero", "first"]).node("Transpose", [g.last], perm=[1, 0])
+    g.node("Reshape", [g.last, "flat"]).node("Cast", [g.last], to=7)
+    return g.node("Pad", [image, g.last]).add("MaxPool", kernel_shape=[3, 3], strides=[2, 2])
+
+
+def wide_padding_before_a_pool():
+    g = conv(Graph([1, 1, 12, 12]), 6, 1, 5, 5).add("Relu").add("Pad", np.array([0, 0, 2, 2, 0, 0, 2, 2]))
+    return g.add("MaxPool", kernel_shape=[2, 2], strides=[2, 2]).add("Flatten").add("Gemm", weights(216, 5))
+
+
+def average_in_ceil_mode():
+    g = Graph([1, 3, 21, 21], opset=19).add(
+        "AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1, count_include_pad=1
+    )
+    return conv(g, 4, 3, 2, 2).add("Sigmoid")
+
+
+def maxima_with_constants():
+    g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3).add("Max", np.float32(0.0))
+    return conv(g, 4, 4, 3, 3).add("Relu").add("Min", np.float32([6.0]))
+
+
+def mean_by_mean():
+    g = conv(Graph([1, 3, 9, 8]), 4, 3, 3, 3).add("Relu").add("ReduceMean", axes=[3], keepdims=0)
+    return g.add("ReduceMean", axes=[2], keepdims=0).add("Gemm", weights(4, 5))
+
+
+def mean_of_flat_pixels():
+    g = conv(Graph([1, 3, 9, 8]), 4, 3, 3, 3).add("Relu").add("Reshape", np.array([1, 4, -1]))
+    return g.add("ReduceMean", axes=[-1], keepdims=0).add("Gemm", weights(4, 5))
+
+
+def sum_of_pixels():
+    return conv(Graph([1, 3, 9, 8]), 4, 3, 3, 3).add("ReduceSum", np.array([2, 3]), keepdims=0).add("Celu", alpha=1.0)
+
+
+def indexed_pixel():
+    g = conv(Graph([1, 3, 9, 8]), 4, 3, 3, 3).add("GlobalAveragePool").add("Gather", np.array(0), axis=2)
+    return g.add("Gather", np.array(0), axis=2).add("Gemm", weights(4, 5))
+
+
+def broadcast_normalization():
+    mean = np.broadcast_to(np.float32([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1), (1, 3, 8, 9))
+    return conv(Graph([1, 3, 8, 9]).add("Sub", mean).add("Div", weights(1, 3, 1, 1) + 2), 4, 3, 3, 3, pads=[1, 1, 1, 1])
+
+
+def mean_image():
+    return Graph([1, 1, 6, 6]).add("Sub", weights(1, 6, 6)).add("Flatten").add("Gemm", weights(36, 4))
+
+
+def normalized_weights():
+    g = Graph([1, 2, 6, 6])
+    g.initializers.append(numpy_helper.from_array(weights(3, 2, 3, 3), "v"))
+    g.node("ReduceL2", ["v"], axes=[1, 2, 3], keepdims=1).node("Div", ["v", g.last])
+    return g.node("Conv", ["input", g.last]).add("Relu")
+
+
+def shaped_at_the_end():
+    return conv(Graph([1, 3, 5, 5]), 4, 3, 5, 5).add("Flatten").add("Reshape", np.array([-1, 2, 2]))
+
+
+def grey_without_a_channel():
+    return (
+        conv(Graph([16, 16]).add("Unsqueeze", np.array([0, 1])), 4, 1, 3, 3).add("Flatten").add("Gemm", weights(784, 3))
+    )
+
+
 MODELS = {
     function.__name__: function
     for function in (
         lenet, nhwc, shapes, turned, pools, arithmetic, merged, padded, grouped, dense_alone, logarithm, old_softmax, constants,
+        padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
+        mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
+        shaped_at_the_end, grey_without_a_channel,
     )
 }  # fmt: skip
 
@@ -190,7 +275,7 @@ def test_agrees(name, tmp_path):
     onnx.save(model, tmp_path / "model.onnx")
     network = convpool.load(tmp_path / "model.onnx")
     x = np.random.default_rng(3).random((1, *network.input_shape), np.float32) * 2 - 1
-    expected = evaluated(model, x)
+    expected = evaluated(model, x.reshape([d.dim_value or 1 for d in model.graph.input[0].type.tensor_type.shape.dim]))
     result = network(x)
     assert result.shape == expected.shape
     assert np.abs(result - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-3)
@@ -246,6 +331,50 @@ def test_external_data_is_beside_the_file(tmp_path, monkeypatch):
         convpool.load(folder / "model.onnx")
 
 
+def test_what_is_wrong_is_named(tmp_path):
+    def load(nodes, arrays, shape=(1, 3, 8, 8), opset=13, attributes=None):
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+            [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+        (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+        return convpool.load(tmp_path / "m.onnx", check=False)
+
+    w, node = weights(4, 3, 3, 3), helper.make_node
+    for nodes, arrays, options, words in (
+        ([node("Conv", ["x", "w", "b"], ["y"])], {"w": w, "b": weights(1)}, {}, r"bias of shape \(1,\) for 4"),
+        ([node("Conv", ["x", "w", "b"], ["y"])], {"w": w, "b": weights(9)}, {}, r"bias of shape \(9,\) for 4"),
+        ([node("Relu", ["x"], ["y"])], {}, {"opset": 6}, "opset 6"),
+        ([node("Conv", ["x", "w"], ["y"], strides=1.5)], {"w": w}, {}, "damaged"),
+        ([node("Conv", ["x", "w"], ["y"], dilations=[4000, 4000], pads=[4000] * 4)], {"w": w}, {}, "small network"),
+        (
+            [node("AveragePool", ["x"], ["y"], kernel_shape=[3000, 3000])],
+            {},
+            {"shape": (1, 1, 9000, 9000)},
+            "small network",
+        ),
+        ([node("Pad", ["x", "p"], ["y"])], {"p": np.array([0, 0, 7000, 7000] * 2)}, {}, "an image of"),
+        (
+            [node("Add", ["a", "b"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+            {"a": np.ones((30000, 1)), "b": np.ones((1, 30000))},
+            {},
+            "constant",
+        ),
+    ):
+        with pytest.raises(convpool.UnsupportedError, match=words):
+            load(nodes, arrays, **options)
+    many = [node("Relu", [f"t{n}" if n else "x"], [f"t{n + 1}" if n < 5999 else "y"]) for n in range(6000)]
+    with pytest.raises(convpool.UnsupportedError, match="6000 nodes"):
+        load(many, {})
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    with pytest.raises(convpool.UnsupportedError, match="damaged"):
+        convpool.load(tmp_path / "m.onnx")
+
+
 def add_branch(g):
     trunk = g.last
     conv(g, 4, 4, 1, 1)
@@ -261,7 +390,7 @@ def add_branch(g):
         (lambda g: g.add("Softmax", axis=1), "softmax over one of several dimensions"),
         (lambda g: g.add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), None, mode="reflect"), "reflect"),
         (lambda g: g.add("Pad", np.array([0, 1, 0, 0, 0, 0, 0, 0])), "pads"),
-        (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])), "makes other pixels"),
+        (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])).add("Relu"), "makes other pixels"),
         (lambda g: g.add("InstanceNormalization", weights(4), weights(4)), "InstanceNormalization"),
         (add_branch, "branches"),
     ],

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""Keras' files: .h5 and .hdf5 of Keras 1, 2 and 3, and .keras."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+from . import _hdf5
+from ._graph import Builder, Float64, as_float64
+from ._hdf5 import Group
+from ._keras import Config, Reader
+from ._merge import UnsupportedError
+from ._zip import check_zip
+
+MOST_BYTES = 1 << 30  # of what a zip file says that it holds,
+MOST_TEXT = 1 << 26  # and of its text
+
+
+def chain(model: Config) -> list[tuple[str, Config]]:
+    """The layers of a Sequential model, or of a Functional one that is one chain, in order."""
+    if not isinstance(model, dict):
+        raise UnsupportedError("the model's configuration is no object")
+    kind, config = model.get("class_name"), model.get("config")
+    if isinstance(config, list):  # Keras 1 and early 2
+        config = {"layers": config}
+    if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
+        raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
+    if not all(isinstance(layer, dict) for layer in config["layers"]):
+        raise UnsupportedError("a layer is no object")
+    layers = [dict(layer) for layer in config["layers"]]
+    outputs = config.get("output_layers")
+    if isinstance(outputs, list) and len(outputs) > 1 and isinstance(outputs[0], list):
+        names = ", ".join(str(output[0]) for output in outputs)
+        raise UnsupportedError(f"the model has several outputs, {names}: one is needed")
+    if kind in ("Functional", "Model"):
+        layers = _in_order(layers)
+    elif kind != "Sequential":
+        raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
+    flat: list[tuple[str, Config]] = []
+    for layer in layers:
+        inner = layer.get("config")
+        if layer.get("class_name") in ("Sequential", "Functional", "Model"):
+            name = (inner if isinstance(inner, dict) else layer).get("name")
+            flat += [(k, {**c, "inside": [name, *c.get("inside", [])]}) for k, c in chain(layer)]
+        elif isinstance(inner, dict):
+            flat.append((str(layer.get("class_name")), {"name": layer.get("name"), **inner}))
+        else:
+            raise UnsupportedError(f"a layer without a configuration: {str(layer)[:80]}")
+    return flat
+
+
+def _sources(node: Any) -> list[str]:
+    """The names of the layers whose outputs an inbound node takes, of any version."""
+    if isinstance(node, dict):
+        if node.get("class_name") == "__keras_tensor__":
+            return [str(node["config"]["keras_history"][0])]
+        return [name for value in node.values() for name in _sources(value)]
+    if isinstance(node, list):
+        if len(node) in (3, 4) and isinstance(node[0], str) and isinstance(node[1], int):
+            return [node[0]]
+        return [name for value in node for name in _sources(value)]
+    return []
+
+
+def _in_order(layers: list[Config]) -> list[Config]:
+    after: dict[str, Config] = {}
+    start = []
+    for layer in layers:
+        sources = _sources(layer.get("inbound_nodes", []))
+        if not sources:
+            start.append(layer)
+        elif len(sources) > 1:
+            raise UnsupportedError(
+                f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network "
+                "without branches is needed"
+            )
+        elif sources[0] in after:
+            raise UnsupportedError(
+                f"the output of layer {sources[0]!r} is used twice: a network without branches is needed"
+            )
+        else:
+            after[sources[0]] = layer
+    if len(start) != 1:
+        raise UnsupportedError(f"the model has {len(start)} inputs: one is needed")
+    order = start
+    while len(order) < len(layers):
+        following = after.pop(str(order[-1].get("name")), None)
+        if following is None:
+            raise UnsupportedError("the layers are no one chain")
+        order.append(following)
+    return order
+
+
+def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
+    for _, config in layers:
+        shape = config.get("batch_input_shape") or config.get("batch_shape")
+        if shape is None and config.get("input_shape"):
+            shape = [None, *config["input_shape"]]
+        if shape is None and config.get("input_dim"):
+            shape = [None, config["input_dim"]]
+        if shape is not None:
+            if isinstance(shape[0], list):
+                shape = shape[0]
+            if any(not isinstance(n, int) or n < 1 for n in shape[1:]):
+                raise UnsupportedError(f"the input's shape is {tuple(shape[1:])}: one without open extents is needed")
+            return tuple(shape[1:])
+    raise UnsupportedError("the model does not say its input's shape: build it with an input shape, and save it again")
+
+
+def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config, int], dict[str, Float64]]) -> Builder:
+    layers = chain(model)
+    builder = Builder(_input_shape(layers))
+    reader = Reader(builder, flipped)
+    seen: dict[tuple[str, ...], int] = {}
+    for kind, config in layers:
+        key = (kind, *map(str, config.get("inside", [])))
+        count = seen.get(key, 0)
+        seen[key] = count + 1
+        reader.layer(kind, config, weights_of(kind, config, count))
+    return builder
+
+
+def _read(path: str | None, content: bytes = b"") -> Group:
+    if importlib.util.find_spec("h5py") is None:
+        raise ImportError("reading Keras' files needs h5py: pip install convpool[keras]")
+    return _hdf5.read(path, content)
+
+
+def _weights(group: Group | None) -> dict[str, Float64]:
+    """A layer's weights by name: 'kernel' for 'conv2d_1/kernel:0'."""
+    arrays = {} if group is None else group.arrays()
+    return {name.split(":")[0]: as_float64(array) for name, array in arrays.items()}
+
+
+def _within(group: Group | None, name: str) -> Group | None:
+    """The group of this name, however deep: the deepest."""
+    for key, child in () if group is None else group.children.items():
+        if isinstance(child, Group):
+            found = _within(child, name) or (child if key == name else None)
+            if found is not None:
+                return found
+    return None
+
+
+def read_h5(path: str) -> Builder:
+    """A .h5 or .hdf5 file."""
+    file = _read(path)
+    text = file.attributes.get("model_config")
+    if text is None:
+        raise UnsupportedError("the file holds weights alone: save the whole model, model.save()")
+    root = file.group("model_weights") or file
+    said = {**root.attributes, **file.attributes}
+    version, backend = said.get("keras_version", ""), said.get("backend", "")
+    flipped = backend == "theano" or (not version.startswith(("2", "3")) and backend != "tensorflow")
+
+    def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
+        name = str(config.get("name"))
+        group = root.group(name)
+        for inside in config.get("inside", []):  # the layers of a model within the model are somewhere in its group
+            group = group or _within(root.group(str(inside)), name)
+        prefix = name + "_"  # Keras 1
+        return {key[len(prefix) :] if key.startswith(prefix) else key: v for key, v in _weights(group).items()}
+
+    return _build(json.loads(text), flipped, weights_of)
+
+
+# The variables of a .keras file have numbers, in the order in which a layer makes them.
+_ORDER = {
+    "Conv2D": ("kernel", "bias"),
+    "Dense": ("kernel", "bias"),
+    "DepthwiseConv2D": ("depthwise_kernel", "bias"),
+    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
+    "PReLU": ("alpha",),
+    "Normalization": ("mean", "variance", "count"),
+}
+
+
+def _order(kind: str, config: Config) -> tuple[str, ...]:
+    if kind != "BatchNormalization":
+        return _ORDER.get(kind, ())
+    learned = [name for name, option in (("gamma", "scale"), ("beta", "center")) if config.get(option, True)]
+    return (*learned, "moving_mean", "moving_variance")
+
+
+def _layers(group: Group) -> Group:
+    """Where a model's layers are: it has changed from version to version."""
+    return group.group("layers") or group
+
+
+def _child(group: Group, name: str, folder: str, index: int) -> Group | None:
+    """A layer's group: by the name that it bears, or that its folder is called by, or by its kind and number."""
+    for child in group.children.values():
+        variables = child.group("vars") if isinstance(child, Group) else None
+        if isinstance(child, Group) and variables is not None and variables.attributes.get("name") == name:
+            return child
+    return group.group(name) or group.group(folder + (f"_{index}" if index else ""))
+
+
+def _snake(kind: str) -> str:
+    """The folder that Keras 3 names a layer's weights by: 'conv2d', 'batch_normalization'."""
+    text = re.sub(r"\W+", "", kind)
+    text = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", text)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
+
+
+def read_keras(path: str) -> Builder:
+    """A .keras file."""
+    check_zip(path, MOST_BYTES)
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if "config.json" not in names or "model.weights.h5" not in names:
+            raise UnsupportedError("the file holds no config.json and model.weights.h5, as Keras 3 writes them")
+        if archive.getinfo("config.json").file_size > MOST_TEXT:
+            raise UnsupportedError("the file's config.json is too large for a small network")
+        model = json.loads(archive.read("config.json"))
+        file = _read(None, archive.read("model.weights.h5"))
+
+    def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
+        root = _layers(file)
+        for inside in map(str, config.get("inside", [])):
+            root = _layers(_child(root, inside, "sequential", 0) or _child(root, inside, "functional", 0) or root)
+        group = _child(root, str(config.get("name")), _snake(kind), index)
+        variables = None if group is None else group.group("vars") or group
+        numbered = {} if variables is None else variables.children
+        found = {name: numbered.get(str(n)) for n, name in enumerate(_order(kind, config))}
+        return {name: as_float64(v) for name, v in found.items() if v is not None and not isinstance(v, Group)}
+
+    return _build(model, False, weights_of)
