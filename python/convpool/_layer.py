@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -172,7 +173,7 @@ class Layer(Part):
         if _library.pick(filter, _library.FILTERS, "filter"):
             self.weights = np.ascontiguousarray(self.weights[:, :, ::-1, ::-1])
         outputs = self.weights.shape[0]
-        self.bias = as_bias(bias, outputs)
+        self.bias = None if bias is None else as_bias(bias, outputs)
         self.activation = checked_activation(activation, activation_parameter, slopes, outputs)
         self.pool = _library.POOLS[_library.pick(pool, _library.POOLS, "pool")]
         self.strides = pair(strides, "strides")
@@ -274,6 +275,18 @@ class Layer(Part):
             self._make()
 
 
+Options = tuple[tuple[str, Any], ...]
+
+
+@functools.lru_cache(maxsize=8)
+def _kept(
+    weights: bytes, bias: bytes | None, shape: tuple[int, ...], in_shape: tuple[int, ...], options: Options
+) -> Layer:
+    """A layer of these float32 numbers, one of the last few that were asked for."""
+    b = None if bias is None else np.frombuffer(bias, np.float32)
+    return Layer(np.frombuffer(weights, np.float32).reshape(shape), b, in_shape=in_shape, **dict(more))
+
+
 def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArray[np.float32]:
     """The layer that the project began with: a true convolution, bias, 2x2 max-pooling and ReLU.
 
@@ -294,7 +307,7 @@ def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArr
 
     Notes
     -----
-    It packs the weights at each call. For many images make a `Layer` once.
+    Weights are packed for the library where the last few calls had others. A `Layer` packs them once.
     """
     if not isinstance(parameters, (tuple, list)) or len(parameters) != 2:
         raise TypeError("the first argument must be a pair, (W, b)")
@@ -302,4 +315,11 @@ def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArr
     image = _library.as_float32(x, "x")
     if image.ndim not in (3, 4):
         raise ValueError(f"x must have three dimensions, or four for a batch, not the shape {image.shape}")
-    return Layer(weights, bias, in_shape=image.shape[-3:], **{"filter": "convolution", **options})(image)
+    options = {"filter": "convolution", **options}
+    try:
+        hash(tuple(options.values()))
+    except TypeError:  # slopes, for instance
+        return Layer(weights, bias, in_shape=image.shape[-3:], **options)(image)
+    w = _library.as_float32(weights, "weights")
+    b = None if bias is None else as_bias(bias, w.shape[0] if w.ndim else 0).tobytes()
+    return _kept(w.tobytes(), b, w.shape, image.shape[-3:], tuple(options.items()))(image)

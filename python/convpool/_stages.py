@@ -192,10 +192,8 @@ def as_oihw(weights: object, layout: str, what: str = "weights") -> NDArray[np.f
     return np.ascontiguousarray(array.transpose([layout.index(axis) for axis in "OIHW"]))
 
 
-def as_bias(bias: object, channels: int) -> NDArray[np.float32] | None:
-    """A number for each output channel, or None."""
-    if bias is None:
-        return None
+def as_bias(bias: object, channels: int) -> NDArray[np.float32]:
+    """A number for each output channel."""
     array = _library.as_float32(bias, "bias", copy=True)
     if array.shape != (channels,):
         raise ValueError(f"bias must have the shape ({channels},), one for each output channel, not {array.shape}")
@@ -249,7 +247,7 @@ class Dense(Part):
         _library.pick(flatten, _library.IMAGE_LAYOUTS, "flatten")
         self.weights = array if weights_layout == "OI" else np.ascontiguousarray(array.T)
         self.flatten = flatten
-        self.bias = as_bias(bias, self.weights.shape[0])
+        self.bias = None if bias is None else as_bias(bias, self.weights.shape[0])
         self.activation = checked_activation(activation, activation_parameter, slopes, self.weights.shape[0])
         self.kernel, self.name = texts(kernel, name)
         self._other = "IO" if weights_layout == "OI" else "OI"
@@ -363,7 +361,7 @@ class Scale(Part):
         self.weights = _library.as_float32(weights, "weights", copy=True)
         if self.weights.ndim != 1:
             raise ValueError(f"weights must have one dimension, not the shape {self.weights.shape}")
-        self.bias = as_bias(bias, self.weights.shape[0])
+        self.bias = None if bias is None else as_bias(bias, self.weights.shape[0])
         self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:

@@ -71,7 +71,7 @@ def damaged(content, chance, count):
 def test_damage_ends_in_an_exception(name, tmp_path):
     load(name)
     source = FOLDER / DOCUMENTS[name]["file"]
-    count = int(os.environ.get("CONVPOOL_DAMAGED", "30"))
+    count = int(os.environ.get("CONVPOOL_DAMAGED", "15"))
     paths = []
     for n, content in enumerate(damaged(source.read_bytes(), np.random.default_rng(11), count)):
         paths.append(tmp_path / f"{n}{source.suffix}")
