@@ -280,7 +280,7 @@ Options = tuple[tuple[str, Any], ...]
 
 @functools.lru_cache(maxsize=8)
 def _kept(
-    weights: bytes, bias: bytes | None, shape: tuple[int, ...], in_shape: tuple[int, ...], options: Options
+    weights: bytes, bias: bytes | None, shape: tuple[int, ...], in_shape: tuple[int, ...], more: Options
 ) -> Layer:
     """A layer of these float32 numbers, one of the last few that were asked for."""
     b = None if bias is None else np.frombuffer(bias, np.float32)
