@@ -261,6 +261,8 @@ def evaluated(model, x):
     try:
         import onnxruntime
     except ImportError:
+        if any(attribute.name == "auto_pad" for node in model.graph.node for attribute in node.attribute):
+            pytest.skip("onnx's own evaluator pads otherwise than its definition")
         reference = pytest.importorskip("onnx.reference", reason="neither onnxruntime nor onnx's own evaluator is here")
         return reference.ReferenceEvaluator(model).run(None, {"input": x})[0]
     options = onnxruntime.SessionOptions()
