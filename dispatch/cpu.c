@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What this CPU can do: the only file that knows cpu_features, of which CONVPOOL_CPU_FEATURES is the header's name. A
- * build without it asks the compiler's own runtime (CONVPOOL_ASKS_COMPILER), or holds only kernels that every CPU of its
- * architecture can run. */
+ * build without it asks the compiler's own runtime (CONVPOOL_ASKS_COMPILER), or holds only kernels that every CPU of
+ * its architecture can run. */
 #include "dispatch.h"
 #include "once.h"
 
