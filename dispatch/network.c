@@ -3,7 +3,6 @@
 #include "dispatch.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct image {
     size_t channels, height, width;
@@ -13,6 +12,7 @@ typedef struct image {
 typedef struct step {
     void (*run)(const struct step *step, const float *input, float *output, void *scratch);
     bool in_place; /* whether its output may be its input */
+    size_t buffer; /* where its output lies, but the last one's */
     image out;
     convpool_layer *layer; /* of a stage that is one */
     const convpool_isa *isa;
@@ -226,14 +226,16 @@ static step make_step(const convpool_stage *stage, const checked *c, char **memo
     return s;
 }
 
-/* Adds a step. What comes in is in buffer *at, but for the first; what comes out will be there, too, where the step is
- * in place, else in the other one. */
-static void add_step(convpool_network *n, step s, size_t *at) {
-    size_t bytes = n->count > 0 ? convpool_align_up(bytes_of(n->steps[n->count - 1].out)) : 0;
+/* Adds a step: in place, or from the buffer of the one before to the other. */
+static void add_step(convpool_network *n, step s) {
     size_t scratch = convpool_layer_scratch_size(s.layer);
-    if (n->buffers[*at] < bytes) n->buffers[*at] = bytes;
     if (n->scratch < scratch) n->scratch = scratch;
-    if (n->count == 0 || !s.in_place) *at = 1 - *at;
+    if (n->count > 0) {
+        const step *before = &n->steps[n->count - 1];
+        size_t bytes = convpool_align_up(bytes_of(before->out));
+        if (n->buffers[before->buffer] < bytes) n->buffers[before->buffer] = bytes;
+        s.buffer = s.in_place ? before->buffer : 1 - before->buffer;
+    }
     n->steps[n->count++] = s;
 }
 
@@ -243,19 +245,18 @@ static convpool_network *make(const convpool_stage *stages, size_t count, void *
     *n = (convpool_network){.steps = (void *)next, .allocation = allocation};
     next += convpool_align_up((count + 2) * sizeof(step));
     checked c = {.bytes = 0};
-    size_t at = 1;
     for (size_t i = 0; i < count; i++) {
         if (check_stage(stages, count, i, &c) != CONVPOOL_OK) break; /* never */
         bool layer = stages[i].kind == CONVPOOL_STAGE_LAYER;
         if (i == 0) {
             n->in = c.in;
             n->turned = !layer && stages->spec.input_layout == CONVPOOL_IMAGE_CHW && !is_flat(c.in);
-            if (n->turned) add_step(n, (step){.run = run_to_hwc, .out = c.in}, &at);
+            if (n->turned) add_step(n, (step){.run = run_to_hwc, .out = c.in});
         }
-        add_step(n, make_step(&stages[i], &c, &next), &at);
+        add_step(n, make_step(&stages[i], &c, &next));
         if (i + 1 < count || layer) continue;
         if (stages[i].spec.output_layout == CONVPOOL_IMAGE_CHW && !is_flat(c.out))
-            add_step(n, (step){.run = run_to_chw, .out = c.out}, &at);
+            add_step(n, (step){.run = run_to_chw, .out = c.out});
     }
     n->out = c.out;
     return n;
@@ -328,11 +329,9 @@ convpool_status convpool_network_run(const convpool_network *network, const floa
     char none, *buffers[2] = {scratch_bytes == 0 ? &none : convpool_aligned(scratch), &none};
     buffers[1] = buffers[0] + n->buffers[0];
     void *of_layers = buffers[1] + n->buffers[1];
-    size_t at = 1;
     for (size_t i = 0; i < n->count; i++) {
         const step *s = &n->steps[i];
-        if (i == 0 || !s->in_place) at = 1 - at;
-        float *to = i + 1 < n->count ? (float *)(void *)buffers[at] : output;
+        float *to = i + 1 < n->count ? (float *)(void *)buffers[s->buffer] : output;
         s->run(s, input, to, of_layers);
         input = to;
     }

@@ -11,12 +11,6 @@
 
 /* So many channels from p on, at most a vector of them. */
 VEC_INLINE vec between_load(const float *p, size_t n) { return n < vec_lanes ? vec_load_part(p, n) : vec_load(p); }
-VEC_INLINE void between_store(float *p, vec a, size_t n) {
-    if (n < vec_lanes)
-        vec_store_part(p, a, n);
-    else
-        vec_store(p, a);
-}
 
 /* What a pool makes of so many rows and columns of pixels, for n channels. Sums start from +0 and go row by row. */
 VEC_INLINE vec between_window(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
