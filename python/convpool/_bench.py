@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _library
 from ._network import Network, describe, from_chw
-from ._stages import Stage
+from ._stages import Plan, Stage
 
 SAMPLE_SECONDS = 0.002
 
@@ -74,7 +74,7 @@ def stages(network: Network) -> list[tuple[str, str, Network, int]]:
     for index, (stage, kernel) in enumerate(zip(network._stages, network.kernels())):
         after = stage.output_shape(shape)
         first, final = ("HWC" if index else network._outside[1]), ("HWC" if index < last else network._result[1])
-        alone = Network._of([stage], shape, (from_chw(shape, first), first), (from_chw(after, final), final))
+        alone = Network._of(Plan([stage], shape, (from_chw(shape, first), first), (from_chw(after, final), final)))
         rows.append((describe(stage), kernel, alone, stage.multiply_adds(shape)))
         shape = after
     return rows
@@ -103,7 +103,7 @@ def report(network: Network, others: dict[str, Callable[[], Any]], seconds: floa
         ratio = statistics.median(a / b for a, b in zip(values, found["convpool"]))
         beside = "" if name == "convpool" else f"  {ratio:.2f} of convpool's"
         lines.append(f"{name:16} {1e6 * statistics.median(values):10.1f} us{beside}")
-    nothing = Network._of([Stage("activation")], (1, 1, 1), ((1,), "CHW"), ((1,), "CHW"))
+    nothing = Network._of(Plan([Stage("activation")], (1, 1, 1), ((1,), "CHW"), ((1,), "CHW")))
     rows = stages(network)
     parts = {str(index): c_call(row[2]) for index, row in enumerate(rows)}
     measure = peak()

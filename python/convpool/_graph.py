@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._merge import UnsupportedError, expand, pools_nothing, shape_after, simplify
-from ._stages import Shape, Stage
+from ._stages import Plan, Shape, Stage, dilated
 
 Float64 = NDArray[np.float64]
 
@@ -150,7 +150,7 @@ class Builder:
         """weights [outputs, channels of a group, height, width]."""
         outputs, channels, height, width = weights.shape
         self._check_bias(bias, outputs)
-        tall, wide = (height - 1) * dilations[0] + 1, (width - 1) * dilations[1] + 1
+        tall, wide = dilated((height, width), dilations)
         if min(weights.shape) < 1 or groups < 1 or outputs % groups:
             raise self.refuse(f"weights of shape {weights.shape} in {groups} groups")
         if outputs * channels * groups * tall * wide > MOST_WEIGHTS:
@@ -199,14 +199,11 @@ class Builder:
             raise self.refuse("has windows in padding alone")
         self._spatial(stage, channel_axis)
 
-    def global_pool(self, kind: str, channel_axis: int, keep: bool) -> None:
-        """kind: 'global_max' or 'global_average'. keep: whether the dimensions of 1 pixel stay."""
-        self._spatial(Stage(kind), channel_axis)
-        if not keep:
-            self._groups = [self._groups[channel_axis]]
-
     def reduce(self, kind: str, axes: list[int], keep: bool) -> None:
-        """kind: 'max_pool' or 'average_pool', of all pixels along some dimensions, which may be merged ones."""
+        """kind: 'max_pool' or 'average_pool', of all pixels along some dimensions, which may be merged ones. keep:
+        whether these stay, of one pixel each."""
+        if max(axes) >= len(self._groups):
+            raise self.refuse(f"takes an image, but {len(self._groups)} dimensions come in")
         if self.shape is None:
             if len(self._groups) != 3 or sorted(axes) not in ([1, 2], [0, 1]):
                 raise self.refuse(f"over the dimensions {axes} of {self.dims}: rows and columns of an image are needed")
@@ -338,8 +335,8 @@ class Builder:
             groups.append(tuple(group))
         self._groups = groups
 
-    def finish(self) -> tuple[list[Stage], Shape, tuple[tuple[int, ...], str], tuple[tuple[int, ...], str]]:
-        """What Network takes: stages, the image's shape, what goes in and what comes out."""
+    def finish(self) -> Plan:
+        """The network."""
         self.where = "the output"
         if self.shape is None:
             self._vector() if len(self._groups) != 3 else self._image(0)
@@ -359,15 +356,9 @@ class Builder:
             work, pooled, shape = work + stage.multiply_adds(shape), pooled + read, after
         if work > MOST_WORK or pooled > MOST_READ:
             raise UnsupportedError(f"takes {work:,} multiply-adds, and pools {pooled:,} numbers: no small network")
-        return (
-            stages,
-            first,
-            (self.input_shape, self.input_layout),
-            (
-                self.dims if self.final is None else self.final,
-                best_layout(fitting, self.shape, self.dims),
-            ),
-        )
+        dims = self.dims if self.final is None else self.final
+        layout = best_layout(fitting, self.shape, self.dims)
+        return Plan(stages, first, (self.input_shape, self.input_layout), (dims, layout))
 
 
 def best_layout(fitting: list[str], shape: Shape, dims: tuple[int, ...]) -> str:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._file import SEED, families, random_input
+from ._file import SEED, by_family, random_input
 from ._network import Network, describe
 
 KIND = "CONVPOOL_STAGE_"
-NAMED = {"pool": "CONVPOOL_POOL_", "activation": "CONVPOOL_ACTIVATION_"}
 POOLS = {"max": "MAX_2X2", "ceil": "MAX_2X2_CEIL", "none": "NONE"}
 
 
@@ -203,7 +202,7 @@ def write(network: Network, file: str | os.PathLike[str], name: str) -> None:
     ):
         raise ValueError(f"name must be a C identifier that does not begin with convpool, not {name!r}")
     x = random_input(network.input_shape, SEED)
-    hashes = [f"hash == UINT64_C({fnv(network._compile(isa)(x)):#x})" for isa in families().values()]
+    hashes = [f"hash == UINT64_C({fnv(y):#x})" for y in by_family(network, x).values()]
     arrays, lines = stage_lines(network, name)
     memory, scratch = sizes(network)
     layout = {"CHW": "[channels][height][width]", "HWC": "[height][width][channels]"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._graph import Builder, Float64
 from ._merge import UnsupportedError
+from ._stages import dilated, same_pads
 
 Config = dict[str, Any]
 
@@ -87,16 +88,16 @@ class Reader:
             return 0, 0, 0, 0
         if padding != "same":
             raise self.builder.refuse(f"padding {padding!r}")
-        before, after = [], []
         dims = self.builder.dims
         if len(dims) != 3:
             raise self.builder.refuse(f"takes an image, but {dims} come in")
         extents = dims[1:] if self.axis == 0 else dims[:2]
-        for extent, length, stride in zip(extents, window, strides):
-            total = max((-(-extent // stride) - 1) * stride + length - extent, 0)
-            before.append(total // 2)
-            after.append(total - total // 2)
-        return before[0], before[1], after[0], after[1]
+        return same_pads((extents[0], extents[1]), window, strides)
+
+    def _one_axis(self) -> Any:
+        """The dimension that a layer works on, which Keras writes as a number or a list of it."""
+        axis = self._get("axis", default=-1)
+        return axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
 
     # ---- Layers, by their names in lower case ----
 
@@ -114,8 +115,7 @@ class Reader:
             weights = weights.transpose(3, 2, 0, 1)
         strides = pair(self._get("strides", "subsample", default=1), "strides")
         dilations = pair(self._get("dilation_rate", "atrous_rate", default=1), "dilation_rate")
-        window = [(n - 1) * d + 1 for n, d in zip(weights.shape[2:], dilations)]
-        around = self._pads((window[0], window[1]), strides)
+        around = self._pads(dilated(weights.shape[2:], dilations), strides)
         groups = self._get("groups", default=1)
         self.builder.convolution(weights, self._bias(), strides, around, self.axis, dilations, groups)
         self._named_activation(self._get("activation", default="linear"))
@@ -123,25 +123,23 @@ class Reader:
     _convolution2d = _atrousconvolution2d = _conv2d
 
     def _depthwiseconv2d(self) -> None:
-        weights = self._weight("depthwise_kernel", "kernel")  # height, width, channels, multiplier
-        height, width, channels, multiplier = weights.shape
-        self._by_channels(weights.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width), self._bias())
+        self._by_channels(self._weight("depthwise_kernel", "kernel"), self._bias())
         self._named_activation(self._get("activation", default="linear"))
 
     def _separableconv2d(self) -> None:
-        weights = self._weight("depthwise_kernel")
-        height, width, channels, multiplier = weights.shape
-        self._by_channels(weights.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width), None)
+        self._by_channels(self._weight("depthwise_kernel"), None)
         point = self._weight("pointwise_kernel").transpose(3, 2, 0, 1)
         self.builder.convolution(point, self._bias(), (1, 1), (0, 0, 0, 0), self.axis)
         self._named_activation(self._get("activation", default="linear"))
 
     def _by_channels(self, weights: Float64, bias: Float64 | None) -> None:
+        """weights [height, width, channels, multiplier]."""
+        height, width, channels, multiplier = weights.shape
+        weights = weights.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
         strides = pair(self._get("strides", default=1), "strides")
         dilations = pair(self._get("dilation_rate", default=1), "dilation_rate")
-        window = [(n - 1) * d + 1 for n, d in zip(weights.shape[2:], dilations)]
         groups = self.builder.dims[self.axis] if len(self.builder.dims) == 3 else 1
-        around = self._pads((window[0], window[1]), strides)
+        around = self._pads(dilated((height, width), dilations), strides)
         self.builder.convolution(weights, bias, strides, around, self.axis, dilations, groups)
 
     def _dense(self) -> None:
@@ -162,18 +160,20 @@ class Reader:
     def _averagepooling2d(self) -> None:
         self._pool("average_pool")
 
+    def _global_pool(self, kind: str) -> None:
+        self.builder.reduce(kind, [1, 2] if self.axis == 0 else [0, 1], bool(self._get("keepdims", default=False)))
+
     def _globalaveragepooling2d(self) -> None:
-        self.builder.global_pool("global_average", self.axis, bool(self._get("keepdims", default=False)))
+        self._global_pool("average_pool")
 
     def _globalmaxpooling2d(self) -> None:
-        self.builder.global_pool("global_max", self.axis, bool(self._get("keepdims", default=False)))
+        self._global_pool("max_pool")
 
     def _batchnormalization(self) -> None:
         mean, variance = self._weight("moving_mean", "running_mean"), self._weight("moving_variance", "running_std")
         gamma = self._weight("gamma") if self._get("scale", default=True) else np.ones_like(mean)
         beta = self._weight("beta") if self._get("center", default=True) else np.zeros_like(mean)
-        axis = self._get("axis", default=-1)
-        axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+        axis = self._one_axis()
         rank = len(self.builder.dims)
         if not isinstance(axis, int) or not (1 <= axis <= rank or -rank <= axis < 0):
             raise self.builder.refuse(f"normalizes axis {axis!r}")
@@ -275,8 +275,7 @@ class Reader:
         self.builder.prelu(self._weight("alpha", "alphas"))
 
     def _softmax(self) -> None:
-        axis = self._get("axis", default=-1)
-        axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+        axis = self._one_axis()
         if not isinstance(axis, int) or axis == 0:
             raise self.builder.refuse(f"softmax over axis {axis!r}")
         self.builder.softmax(axis if axis < 0 else axis - 1)

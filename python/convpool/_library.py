@@ -106,7 +106,6 @@ def library() -> Any:
         ("layer_kernel", ctypes.c_char_p, pointer),
         ("layer_error_bound", ctypes.c_double, pointer, ctypes.c_double),
         ("layer_run", status, pointer, pointer, pointer, pointer),
-        ("network_memory_size", size, ctypes.POINTER(Stage), size),
         ("network_create", status, ctypes.POINTER(Stage), size, handle),
         ("network_destroy", None, pointer),
         ("network_output_shape", None, pointer, sizes, sizes, sizes),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import _library
 from ._layer import Layer, Runner
-from ._stages import Part, Shape, Stage, image_shape, to_chw
+from ._stages import Part, Plan, Shape, Stage, image_shape, to_chw
 
 
 def from_chw(shape: Shape, layout: str) -> tuple[int, ...]:
@@ -69,30 +69,18 @@ class Network:
                 inner = stage.output_shape(inner)
                 stages.append(stage)
         out = (inner[0],) if inner[1:] == (1, 1) else from_chw(inner, layout)
-        self._make(stages, shape, (outside, layout), (out, layout))
+        self._make(Plan(stages, shape, (outside, layout), (out, layout)))
 
     @classmethod
-    def _of(
-        cls,
-        stages: list[Stage],
-        shape: Shape,
-        outside: tuple[tuple[int, ...], str],
-        result: tuple[tuple[int, ...], str],
-    ) -> Network:
-        """From stages that are ready; `outside` and `result`: the shapes of what goes in and out, and how it lies."""
+    def _of(cls, plan: Plan) -> Network:
+        """From stages that are ready."""
         network = cls.__new__(cls)
-        network._make(stages, shape, outside, result)
+        network._make(plan)
         return network
 
-    def _make(
-        self,
-        stages: list[Stage],
-        shape: Shape,
-        outside: tuple[tuple[int, ...], str],
-        result: tuple[tuple[int, ...], str],
-    ) -> None:
-        self._stages, self._shape, self._outside, self._result = stages, shape, outside, result
-        self.input_shape, self.output_shape = outside[0], result[0]
+    def _make(self, plan: Plan) -> None:
+        self._stages, self._shape, self._outside, self._result = plan
+        self.input_shape, self.output_shape = plan.outside[0], plan.result[0]
         self._runner = self._compile(None)
 
     def _structs(self, kernel: str | None) -> tuple[Any, list[Any]]:
@@ -192,7 +180,7 @@ class Network:
         return {"of": (self._stages, self._shape, self._outside, self._result)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._make(*state["of"])
+        self._make(Plan(*state["of"]))
 
 
 def describe(stage: Stage) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ._graph import MOST_WEIGHTS, Builder, Float64, as_float64
 from ._merge import UnsupportedError
+from ._stages import dilated, same_pads
 
 Const = NDArray[Any]
 
@@ -336,17 +337,17 @@ class Reader:
         numbers = list(self.attribute("pads", [0, 0, 0, 0]) if explicit else [0, 0, 0, 0])
         if len(numbers) != 4 or min(numbers) < 0 or len(self.builder.dims) != 3:
             raise self.builder.refuse(f"pads {numbers} of {self.dims}: an image and four numbers are needed")
+        extents = (self.builder.dims[1], self.builder.dims[2])
+        if auto in ("SAME_UPPER", "SAME_LOWER"):
+            numbers = list(same_pads(extents, window, strides))
+        elif auto not in ("NOTSET", "VALID"):
+            raise self.builder.refuse(f"auto_pad {auto!r}")
+        elif auto == "VALID":
+            numbers = [0, 0, 0, 0]
         before, after = numbers[:2], numbers[2:]
-        for i, extent in enumerate(self.builder.dims[1:]):
-            if auto in ("SAME_UPPER", "SAME_LOWER"):
-                total = max((-(-extent // strides[i]) - 1) * strides[i] + window[i] - extent, 0)
-                before[i], after[i] = total // 2, total - total // 2
-                if auto == "SAME_LOWER":
-                    before[i], after[i] = after[i], before[i]
-            elif auto == "VALID":
-                before[i] = after[i] = 0
-            elif auto != "NOTSET":
-                raise self.builder.refuse(f"auto_pad {auto!r}")
+        if auto == "SAME_LOWER":
+            before, after = after, before
+        for i, extent in enumerate(extents):
             if ceil:
                 whole = extent + before[i] + after[i]
                 count = -(-(whole - window[i]) // strides[i]) + 1
@@ -360,32 +361,36 @@ class Reader:
         if weights.ndim != 4:
             raise self.builder.refuse(f"weights of shape {weights.shape}: a convolution of images is needed")
         strides, dilations = self.two("strides"), self.two("dilations")
-        window = [(n - 1) * d + 1 for n, d in zip(weights.shape[2:], dilations)]
-        around = self.pads((window[0], window[1]), strides)
+        around = self.pads(dilated(weights.shape[2:], dilations), strides)
         bias = self.optional(2, "bias")
         self.builder.convolution(weights, bias, strides, around, 0, dilations, self.attribute("group", 1))
 
-    def _pool(self, kind: str) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    def _pool(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
         window, strides = self.two("kernel_shape"), self.two("strides")
         if self.two("dilations") != (1, 1):
             raise self.builder.refuse("pooling with dilations is not supported")
         return window, strides, self.pads(window, strides, bool(self.attribute("ceil_mode", 0)))
 
     def op_MaxPool(self) -> None:
-        self.builder.pool("max_pool", *self._pool("max_pool"), 0)
+        self.builder.pool("max_pool", *self._pool(), 0)
 
     def op_AveragePool(self) -> None:
-        window, strides, around = self._pool("average_pool")
+        window, strides, around = self._pool()
         if self.attribute("count_include_pad", 0) and any(around):  # but for what ceil mode adds
             self.builder.pad(self.pads(window, strides), 0)
             around = self.pads(window, strides, bool(self.attribute("ceil_mode", 0)), explicit=False)
         self.builder.pool("average_pool", window, strides, around, 0)
 
+    def _global(self, kind: str) -> None:
+        if len(self.builder.dims) != 3:
+            raise self.builder.refuse(f"takes an image, but {self.dims} come in")
+        self.builder.reduce(kind, [1, 2], True)
+
     def op_GlobalAveragePool(self) -> None:
-        self.builder.global_pool("global_average", 0, True)
+        self._global("average_pool")
 
     def op_GlobalMaxPool(self) -> None:
-        self.builder.global_pool("global_max", 0, True)
+        self._global("max_pool")
 
     def _reduce(self, kind: str) -> None:
         axes = self._axes()
@@ -498,20 +503,18 @@ class Reader:
             raise self.builder.refuse(f"clips to {low} and {high}: 0 and 6, or 0 and nothing, are supported")
 
     def _softmax(self, log: bool) -> None:
+        dims = self.builder.dims
         axis = self.axis(self.attribute("axis", -1 if self.opset >= 13 else 1))
         if self.opset < 13:  # over that dimension and all after it
             self.builder.reshape((*self.builder.dims[:axis], -1))
         self.builder.softmax(axis, log)
+        self.builder.reshape(dims)
 
     def op_Softmax(self) -> None:
-        dims = self.builder.dims
         self._softmax(False)
-        self.builder.reshape(dims)
 
     def op_LogSoftmax(self) -> None:
-        dims = self.builder.dims
         self._softmax(True)
-        self.builder.reshape(dims)
 
     def op_Log(self) -> None:
         self.builder.log()

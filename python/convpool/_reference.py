@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,6 @@ from numpy.typing import NDArray
 from ._stages import Stage
 
 Image = NDArray[np.float64]  # [channels, height, width]
-
-
-def _taps(x: Image, stage: Stage, fill: float) -> Iterator[tuple[int, int, Image]]:
-    """For each position in the window, the pixels that meet it."""
-    top, left, bottom, right = stage.pads
-    x = np.pad(x, ((0, 0), (top, bottom), (left, right)), constant_values=fill)
-    rows = (x.shape[1] - stage.window[0]) // stage.strides[0] + 1
-    columns = (x.shape[2] - stage.window[1]) // stage.strides[1] + 1
-    for u in range(stage.window[0]):
-        for v in range(stage.window[1]):
-            down = slice(u, u + (rows - 1) * stage.strides[0] + 1, stage.strides[0])
-            across = slice(v, v + (columns - 1) * stage.strides[1] + 1, stage.strides[1])
-            yield u, v, x[:, down, across]
 
 
 def _windows(x: Image, stage: Stage, fill: float) -> Image:
@@ -58,8 +44,10 @@ def activate(stage: Stage, x: Image) -> Image:
 
 def _layer(stage: Stage, x: Image) -> Image:
     weights = np.asarray(stage.weights, np.float64)
+    windows = _windows(x, stage, 0)
     y: Any = 0.0
-    for u, v, pixels in _taps(x, stage, 0):
+    for u, v in np.ndindex(stage.window):
+        pixels = windows[..., u, v]
         if u == v == 0 or weights[:, :, u, v].any() or not np.isfinite(pixels).all():
             y = y + np.tensordot(weights[:, :, u, v], pixels, 1)
     if stage.bias is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class Stage:
         numbers = (*shape, *self.window, *self.strides, *self.pads)
         if min(numbers) < 0 or max(numbers) > LARGEST:
             raise ValueError(f"{self.label}: sizes must be from 0 to {LARGEST}, not {numbers}")
+        if self.kind in ("layer", "scale") and self.weights is None:
+            raise ValueError(f"{self.label} has no weights")
         if self.kind == "layer":
             assert self.weights is not None
             if self.weights.ndim != 4 or self.weights.shape[2:] != self.window:
@@ -55,6 +57,8 @@ class Stage:
             channels = self.weights.shape[0]
         if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
             raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
+        if self.activation == "prelu" and self.kind in ("layer", "activation") and self.slopes is None:
+            raise ValueError(f"{self.label} has no slopes")
         own = self.weights if self.kind == "scale" else None
         bias = self.bias if self.kind in ("layer", "scale") else None
         for values, what in ((own, "weights"), (bias, "a bias"), (self.slopes, "slopes")):
@@ -122,6 +126,15 @@ class Stage:
         return stage, kept
 
 
+class Plan(NamedTuple):
+    """A network: its stages, the image's shape, and of what goes in and what comes out the shape and the layout."""
+
+    stages: list[Stage]
+    shape: Shape
+    outside: tuple[tuple[int, ...], str]
+    result: tuple[tuple[int, ...], str]
+
+
 def to_chw(shape: tuple[int, ...], layout: str) -> Shape:
     """Channels, height and width of an image's shape; one number is as many channels of one pixel."""
     if len(shape) == 1:
@@ -161,6 +174,17 @@ def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
+def same_pads(extents: tuple[int, int], window: tuple[int, int], strides: tuple[int, int]) -> tuple[int, int, int, int]:
+    """What keeps an image's extents, but for strides: half before, the rest after."""
+    whole = [max((-(-n // s) - 1) * s + w - n, 0) for n, w, s in zip(extents, window, strides)]
+    return whole[0] // 2, whole[1] // 2, whole[0] - whole[0] // 2, whole[1] - whole[1] // 2
+
+
+def dilated(window: Sequence[int], dilations: tuple[int, int]) -> tuple[int, int]:
+    """The extents of a filter whose weights are that far apart."""
+    return (window[0] - 1) * dilations[0] + 1, (window[1] - 1) * dilations[1] + 1
+
+
 def pads(
     padding: Padding, shape: Shape, window: tuple[int, int], strides: tuple[int, int]
 ) -> tuple[int, int, int, int]:
@@ -168,12 +192,7 @@ def pads(
     if isinstance(padding, str):
         if padding not in ("valid", "same"):
             raise ValueError(f"padding must be 'valid', 'same' or numbers, not {padding!r}")
-        before, after = [0, 0], [0, 0]
-        for axis in range(2 if padding == "same" else 0):
-            extent, stride = shape[1 + axis], strides[axis]
-            total = max((-(-extent // stride) - 1) * stride + window[axis] - extent, 0)
-            before[axis], after[axis] = total // 2, total - total // 2
-        return before[0], before[1], after[0], after[1]
+        return same_pads(shape[1:], window, strides) if padding == "same" else (0, 0, 0, 0)
     numbers = integers(padding, 0)
     numbers = numbers * (4 // len(numbers)) if len(numbers) in (1, 2) else numbers
     if len(numbers) != 4:
