@@ -6,12 +6,12 @@ as it is. What came from another format they get as ONNX written from convpool's
 them, which needs tensorflow-cpu.
 """
 import argparse
+import functools
 import json
 import os
 import statistics
 import sys
 import tempfile
-import time
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ[variable] = "1"
@@ -24,8 +24,8 @@ import openvino
 from onnx import helper, numpy_helper
 
 import convpool
+import convpool._bench
 
-SAMPLE_SECONDS = 0.002
 NAMES = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "leaky_relu": "LeakyRelu", "elu": "Elu", "prelu": "PRelu"}
 
 
@@ -219,13 +219,6 @@ def peers(path, output, network):
     return calls
 
 
-def sample(call, x, count):
-    start = time.perf_counter()
-    for _ in range(count):
-        call(x)
-    return (time.perf_counter() - start) / count
-
-
 def compare(path, output, seconds):
     """Times one network; returns {name: median seconds} and the ratios, medians over samples taken by turns."""
     network = convpool.load(path, output=output)
@@ -236,12 +229,7 @@ def compare(path, output, seconds):
         off = np.abs(np.asarray(call(x)).reshape(-1) - expected.reshape(-1)).max()
         if not off <= 1e-4 * np.abs(expected).max():
             sys.exit("%s: %s is off by %g" % (path, name, off))
-    counts = {name: max(1, int(SAMPLE_SECONDS / sample(call, x, 3))) for name, call in calls.items()}
-    times = {name: [] for name in calls}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times["convpool"]) < 9:
-        for name, call in calls.items():
-            times[name].append(sample(call, x, counts[name]))
+    times = convpool._bench.times({name: functools.partial(call, x) for name, call in calls.items()}, seconds)
     ratios = {name: statistics.median(a / b for a, b in zip(values, times["convpool"])) for name, values in times.items()}
     return {name: statistics.median(values) for name, values in times.items()}, ratios
 

@@ -28,6 +28,19 @@ want() {
     "$@" >/dev/null 2>&1 || wanted="$wanted $package"
 }
 
+# need_venv, and once what is missing is installed venv FOLDER PACKAGE...: a virtual environment of Python, made once,
+# with these packages of PyPI; names its Python in $python.
+need_venv() { need python3-venv python3 -c 'import ensurepip, venv'; }
+venv() {
+    python=$PWD/$1/bin/python
+    [ ! -f "$1/installed" ] || return 0
+    python3 -m venv "$1" >&2
+    made=$1
+    shift
+    "$python" -m pip install -q "$@" >&2
+    touch "$made/installed"
+}
+
 # install_missing: installs the packages that are missing, or names them and stops.
 install_missing() {
     if [ -n "$wanted" ]; then
