@@ -12,8 +12,9 @@
  *
  * Lanes run over output channels. A block of output pixels has a slot for each convolution output that it takes, and
  * the rest is a matrix product (product_at.h) that reads inputs where the source has them: a slot's first, and from
- * there at the distance that a term of the sum has, which is packed. Where there are few input channels lanes run over
- * pixels instead (pixels/direct.h).
+ * there at the distance that a term of the sum has, which is packed. Where sums have few terms, or output channels are
+ * few, pixels are computed row by row instead (product_row.h), and with small filters of few input channels lanes run
+ * over pixels (pixels/direct.h).
  */
 #ifndef CONVPOOL_DIRECT_H
 #define CONVPOOL_DIRECT_H
@@ -21,11 +22,13 @@
 #include "finish.h"
 #include "packed.h"
 #include "product_at.h"
+#include "product_row.h"
 #include "source.h"
 
 enum {
     direct_slots = 96,      /* of a block, at most */
     direct_sums = 4 * 1024, /* and sums */
+    direct_few = 80,        /* terms of a sum, up to which it is best finished in registers */
 };
 
 /* Vectors of output channels that are computed together: more where there are few pixels, to keep as many sums. */
@@ -142,10 +145,10 @@ static void direct_pool(const direct_call *a, size_t windows, size_t o, size_t l
     }
 }
 
-/* Whether a block's pixels in these channels are what the product itself stores in the output. */
+/* Whether pixels' results in these channels lie in the output as sums do. */
 static bool direct_in_place(const convpool_shape *s, size_t o, size_t lanes) {
     bool side_by_side = s->output_hwc || s->out_height * s->out_width == 1;
-    return !s->pool && side_by_side && finish_is_plain(s) && o + lanes <= s->out_channels;
+    return side_by_side && o + lanes <= s->out_channels;
 }
 
 /* A block's `pixels` pixels, from pixel `first` on, in the output channels from o on that are computed together: how
@@ -155,7 +158,7 @@ static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first,
     const convpool_shape *s = a->shape;
     size_t lanes = packed_block(s, a->blocks, o);
     finish_pixels to = finish_to(s, output, first, pixels, o, lanes);
-    bool late = s->late || !s->pool, in_place = direct_in_place(s, o, lanes); /* finished sum by sum */
+    bool late = s->late || !s->pool, in_place = !s->pool && direct_in_place(s, o, lanes); /* finished sum by sum */
     product_at p = direct_product(a, o);
     p.sums = in_place ? to.to : a->sums;
     p.sum_row = in_place ? s->out_channels : lanes;
@@ -164,11 +167,11 @@ static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first,
     if (b->groups.rows != b->slots || b->groups.vecs * vec_lanes != lanes)
         b->groups = product_at_cut(b->slots, lanes / vec_lanes);
     product_at_run(&p, b->at, &b->groups);
-    if (in_place) return lanes;
     if (!late) direct_pool(a, pixels, o, lanes, true);
     if (!finish_is_plain(s))
         finish_activate(s, a->blocks, a->bias, o,
-                        (activate_rows){a->sums, late ? b->slots : pixels, lanes, .channels = lanes});
+                        (activate_rows){p.sums, late ? b->slots : pixels, p.sum_row, .channels = lanes});
+    if (in_place) return lanes;
     if (late && s->pool) direct_pool(a, pixels, o, lanes, false);
     to.from = a->sums;
     to.pitch = lanes;
@@ -176,27 +179,83 @@ static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first,
     return lanes;
 }
 
+/* Rows of the output, from `row` to before `end`, block by block. */
+static void direct_run_blocks(const direct_call *a, size_t row, size_t end, float *output) {
+    const convpool_shape *s = a->shape;
+    size_t most = direct_slots_of_block(s) / (s->pool ? 4 : 1), last = end * s->out_width;
+    direct_block b;
+    b.groups.rows = 0;
+    for (size_t first = row * s->out_width, pixels; first < last; first += pixels) {
+        pixels = packed_min(most, last - first);
+        direct_make_block(a, first, pixels, &b);
+        for (size_t o = 0; o < s->out_channels;)
+            o += direct_pixels(a, &b, first, pixels, o, output);
+    }
+}
+
+/* ---- Row by row ---- */
+
+static bool direct_is_by_row(const convpool_shape *s) {
+    if (!VEC_FUSED || s->filter_width == 1 || s->stride_width != 1) return false;
+    bool narrow = s->out_channels <= vec_lanes;
+    if (!s->pool) return narrow && s->out_width >= product_row_least;
+    return convpool_windows_are_whole(s) && !s->late && (narrow || s->depth <= direct_few);
+}
+
+/* `pixels` pixels of a row in output channels from o on, a vector of them. */
+static void direct_row_pixels(const direct_call *a, product_row *p, size_t first, size_t pixels, size_t o,
+                              float *output) {
+    const convpool_shape *s = a->shape;
+    size_t block = o - o % a->blocks.most;
+    finish_pixels to = finish_to(s, output, first, pixels, o, vec_lanes);
+    bool in_place = direct_in_place(s, o, vec_lanes);
+    p->lanes = a->weights + block * s->depth + (o - block);
+    p->lane_pitch = packed_block(s, a->blocks, block);
+    p->bias = a->bias + o;
+    p->to = in_place ? to.to : a->sums;
+    p->to_pixel = in_place ? s->out_channels : vec_lanes;
+    product_row_run(p, s->pool, pixels);
+    if (!finish_is_plain(s))
+        finish_activate(s, a->blocks, a->bias, o, (activate_rows){p->to, pixels, p->to_pixel, .channels = vec_lanes});
+    if (in_place) return;
+    to.from = a->sums;
+    to.pitch = vec_lanes;
+    finish_write(&to);
+}
+
+/* Rows of the output, in pieces whose results in a vector of channels fit the block's sums. */
+static void direct_run_rows(const direct_call *a, size_t row, size_t end, float *output) {
+    const convpool_shape *s = a->shape;
+    source_strides step = source_steps(s);
+    size_t down = source_step(s, source_in_place(s)) * step.row, window = s->pool ? 2 : 1;
+    size_t most = direct_slots_of_block(s) * a->blocks.most / vec_lanes;
+    product_row p = {.step = step.column,
+                     .terms = a->terms,
+                     .filter_rows = s->channels * s->filter_height,
+                     .taps = s->filter_width,
+                     .floor = finish_is_relu(s) ? &finish_zero : &finish_lowest};
+    for (; row < end; row++)
+        for (size_t column = 0, pixels; column < s->out_width; column += pixels) {
+            pixels = packed_even(s->out_width - column, most);
+            p.rows[0] = a->rows + (window * row - a->first_row) * down + window * column * step.column;
+            p.rows[1] = p.rows[0] + (s->pool ? down : 0);
+            for (size_t o = 0; o < s->out_channels; o += vec_lanes)
+                direct_row_pixels(a, &p, row * s->out_width + column, pixels, o, output);
+        }
+}
+
 static void direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
     direct_call a = direct_begin(s, job->packed, job->scratch);
     size_t window = direct_window_rows(s),
            rows = (source_window_rows(s, source_in_place(s), window) + window - 1) / window;
-    size_t most = direct_slots_of_block(s) / (window * window);
-    size_t row = job->first_row, end_row = row + job->row_count;
-    direct_block b;
-    b.groups.rows = 0;
-    for (size_t count; row < end_row; row += count) {
-        count = packed_min(rows, end_row - row);
+    size_t row = job->first_row, end = row + job->row_count;
+    for (size_t count; row < end; row += count) {
+        count = packed_min(rows, end - row);
         a.first_row = window * row;
         a.rows = source_rows(s, source_in_place(s), job->input, a.first_row,
                              packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
-        size_t end = (row + count) * s->out_width;
-        for (size_t first = row * s->out_width, pixels; first < end; first += pixels) {
-            pixels = packed_min(most, end - first);
-            direct_make_block(&a, first, pixels, &b);
-            for (size_t o = 0; o < s->out_channels;)
-                o += direct_pixels(&a, &b, first, pixels, o, job->output);
-        }
+        (direct_is_by_row(s) ? direct_run_rows : direct_run_blocks)(&a, row, row + count, job->output);
     }
     vec_end();
 }

@@ -87,6 +87,20 @@ static void for_each_square(size_t times, trial *body) {
     }
 }
 
+/* First layers of networks: few input channels, rows of many lengths, some of which are cut. */
+static void for_each_first_layer(size_t times, trial *body) {
+    uint64_t state = test_seed();
+    for (size_t n = 0; n < times; n++) {
+        if (!in_sample(&state, 1)) continue;
+        convpool_layer_spec s =
+            some_layer(&state, 1 + random_below(&state, LARGEST_FILTER), 1 + n % LARGEST_FILTER, 1, n % 8 ? 1 : 2);
+        s.in_channels = 1 + random_below(&state, 4);
+        s.in_height += random_below(&state, 4);
+        s.in_width += random_below(&state, n % 16 ? 50 : 900);
+        body(&s, &state);
+    }
+}
+
 static void with_random_data(const convpool_layer_spec *spec, uint64_t *state) {
     problem p = problem_of(spec);
     problem_fill(&p, state);
@@ -97,6 +111,7 @@ static void with_random_data(const convpool_layer_spec *spec, uint64_t *state) {
 void check_layers_every_combination(void) {
     for_each_filter(3, with_random_data);
     for_each_square(500, with_random_data);
+    for_each_first_layer(400, with_random_data);
 }
 
 static void with_integers(const convpool_layer_spec *spec, uint64_t *state) {
@@ -144,6 +159,7 @@ static void with_special_values(const convpool_layer_spec *spec, uint64_t *state
 void check_layers_special_values(void) {
     for_each_filter(1, with_special_values);
     for_each_square(300, with_special_values);
+    for_each_first_layer(150, with_special_values);
 }
 
 /* Into three bands of rows, one of which may be empty. */
@@ -170,6 +186,7 @@ static void in_bands(const convpool_layer_spec *spec, uint64_t *state) {
 void check_layers_every_split_gives_the_same_bits(void) {
     for_each_filter(1, in_bands);
     for_each_square(150, in_bands);
+    for_each_first_layer(100, in_bands);
 }
 
 /* Bands of the source: images of which only a part is copied at a time. */
