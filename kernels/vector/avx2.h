@@ -27,8 +27,6 @@ enum {
     tune_fuse = 32,
     tune_copies = 1,
     tune_slots = 24,
-    tune_slots_short = 16,
-    tune_short = 24,
 };
 static const tune_pixels tune_by_pixel[5][2] = {
     {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}, {{32, 85}, {32, 85}}};

@@ -31,8 +31,6 @@ enum {
     tune_fuse = 8,
     tune_copies = 1,
     tune_slots = 24,
-    tune_slots_short = 24,
-    tune_short = 24,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}},

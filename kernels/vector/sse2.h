@@ -31,8 +31,6 @@ enum {
     tune_fuse = 8,
     tune_copies = vec_lanes,
     tune_slots = 24,
-    tune_slots_short = 24,
-    tune_short = 24,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{64, 95}, {SIZE_MAX, 80}},
                                                 {{64, 95}, {SIZE_MAX, 60}},

@@ -18,9 +18,7 @@
  *     tune_hold                 whether vectors of lanes stay in registers for all rows of a group
  *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
  *                               shuffle that keeps multiplications waiting; else 1
- *     tune_short                up to how many input channels are few:
- *     tune_slots_short          tiles of a block, lanes being output channels, where they are few,
- *     tune_slots                and where they are more
+ *     tune_slots                tiles of a block, lanes being output channels
  *     tune_fuse                 up to how many input channels the products of pooling windows are best turned into
  *                               outputs in registers
  *     tune_by_pixel             when lanes run over pixels, [algorithm][pooled]

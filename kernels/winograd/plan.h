@@ -14,6 +14,7 @@ enum {
     winograd_slots = 64,       /* tiles of a block, at most */
     winograd_slots_parts = 16, /* where the filter has parts, lanes being output channels */
     winograd_pad = 16,         /* floats behind a position or a row, which are not all to meet in one set of a cache */
+    winograd_padded = 64,      /* floats of a row from which on it is long enough for that */
     /* Lanes being output channels: */
     winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
     winograd_many = 192 * 1024, /* bytes of these */
@@ -45,9 +46,6 @@ _Static_assert(tune_fuse >= 0 && tune_fuse <= winograd_windows / (9 * (int)sizeo
                "a block has a window at least");
 _Static_assert(tune_slots > 0 && tune_slots % 4 == 0 && tune_slots % (int)vec_lanes == 0,
                "a block is whole units of four tiles, and whole vectors");
-_Static_assert(tune_slots_short > 0 && tune_slots_short % 4 == 0 && tune_slots_short % (int)vec_lanes == 0 &&
-                   (int)tune_slots_short <= (int)tune_slots,
-               "and so is one of short sums");
 _Static_assert((int)tune_slots <= (int)winograd_slots &&
                    tune_slots * (25 * product_lanes + winograd_pad) + 4096 <= 32768,
                "scratch stays within CONVPOOL_LAYER_SCRATCH_MAX");
@@ -123,7 +121,7 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
             s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
         return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
     }
-    size_t most = p->parts > 1 ? winograd_slots_parts : s->channels > tune_short ? tune_slots : tune_slots_short;
+    size_t most = p->parts > 1 ? winograd_slots_parts : tune_slots;
     return packed_min(most, packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
 }
 
@@ -175,7 +173,10 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && winograd_is_gathered(s, &p);
     p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
-    p.v_row = packed_round_up(p.parts * p.parts * s->channels, vec_lanes) + winograd_pad;
+    /* Whole vectors of channels are stored, part by part. */
+    p.v_row = (p.parts * p.parts - 1) * s->channels + packed_round_up(s->channels, vec_lanes);
+    p.v_row = packed_round_up(p.v_row, vec_lanes);
+    if (p.v_row >= winograd_padded) p.v_row += winograd_pad;
     p.v_position = p.fused         ? p.slots
                    : p.from_pixels ? p.slots * p.v_row + winograd_pad
                                    : s->channels * p.v_slots + winograd_pad;
