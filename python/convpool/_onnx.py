@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ._graph import MOST_WEIGHTS, Builder, Float64, as_float64
 from ._merge import UnsupportedError
+from ._piecewise import WHOLE, Slopes, slopes_after
 from ._stages import dilated, same_pads
 
 Const = NDArray[Any]
@@ -110,6 +111,10 @@ class Reader:
         self.guessed = self.batched
         self.shapes: dict[str, tuple[int, ...]] = {self.current: self.dims}
         self.node: Any = None
+        self.users: dict[str, int] = {self.output: 1}  # of a tensor; on branches, those still to come
+        for name in (name for node in self.nodes if node.op_type != "Shape" for name in node.input):
+            self.users[name] = self.users.get(name, 0) + 1
+        self.branches: dict[str, Slopes] = {}  # what is at hand besides the tensor, of it
 
     # ---- The graph ----
 
@@ -148,7 +153,7 @@ class Reader:
         dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
         if not dims:
             raise UnsupportedError("the file does not say its input's shape")
-        self.batched = (len(dims) != 3 or dims[0] <= 1) if self.said is None else self.said
+        self.batched = len(dims) > 1 and (len(dims) != 3 or dims[0] <= 1) if self.said is None else self.said
         self.batch = max(dims[0], 1) if self.batched else 1
         image = tuple(dims[1:] if self.batched else dims)
         if any(n < 1 for n in image):
@@ -207,6 +212,8 @@ class Reader:
 
     def _apply(self) -> None:
         images = [name for name in self.node.input if name and self.const(name) is None]
+        if self._branch(images):
+            return
         if images != [self.current]:
             raise self.builder.refuse(
                 f"takes {', '.join(map(repr, images))}, but only {self.current!r} is at hand: one without "
@@ -218,6 +225,54 @@ class Reader:
         method()
         self.current = self.node.output[0]
         self.shapes[self.current] = self.dims
+
+    def _branch(self, images: list[str]) -> bool:
+        """Follows branches that come to an activation; False where this node is on none."""
+        if not self.branches and self.users.get(self.current, 0) > 1:
+            self.branches = {self.current: WHOLE}
+        if not self.branches or any(name not in self.branches for name in images):
+            return False
+        operands = [self.branches[name] if name in images else self.const(name) for name in self.node.input if name]
+        shapes = [
+            array.shape for x in operands for array in (x if isinstance(x, Slopes) else (x,)) if array is not None
+        ]
+        after = None
+        if math.prod(np.broadcast_shapes(*shapes)) <= math.prod(self.dims):
+            after = slopes_after(self.node.op_type, operands, self.attribute("alpha", 0.01))
+        if after is None:
+            raise self.builder.refuse("lies on one of several branches, which come to no activation")
+        for name in images:
+            self.users[name] -= 1
+            if self.users[name] == 0:
+                del self.branches[name]
+        self.branches[self.node.output[0]] = after
+        if len(self.branches) == 1:
+            self.branches = {}
+            self._piecewise(after)
+            self.current = self.node.output[0]
+            self.shapes[self.current] = self.dims
+        return True
+
+    def _piecewise(self, slopes: Slopes) -> None:
+        """An activation, and what its result is multiplied by."""
+        above, below = (self._without_batch(as_float64(array)) for array in slopes)
+        if not (above > 0).all():
+            raise self.builder.refuse("ends branches that come to no activation: they may not fall above 0")
+        ratio = below / above
+        if not ratio.any():
+            self.builder.activation("relu")
+        elif (ratio != 1).any():
+            self.builder.prelu(ratio)
+        if (above != 1).any():
+            self.builder.scale(above, np.asarray(0.0))
+
+    def _without_batch(self, values: Float64) -> Float64:
+        """What is broadcast over the tensor, without the batch's dimension."""
+        if self.batched and values.ndim == len(self.dims):
+            if values.shape[0] != 1:
+                raise self.builder.refuse(f"an operand of shape {values.shape}")
+            values = np.asarray(values[0])
+        return values
 
     # ---- Constants ----
 
@@ -438,12 +493,7 @@ class Reader:
     def _constant_operand(self) -> tuple[Float64, bool]:
         """The operand that is constant, and whether it is the first."""
         first = self.const(self.node.input[0]) is not None
-        values = self.weights(0 if first else 1, "other operand")
-        if self.batched and values.ndim == len(self.dims):
-            if values.shape[0] != 1:
-                raise self.builder.refuse(f"an operand of shape {values.shape}")
-            values = values[0]
-        return values, first
+        return self._without_batch(self.weights(0 if first else 1, "other operand")), first
 
     def op_Add(self) -> None:
         self.builder.scale(np.asarray(1.0), self._constant_operand()[0])
@@ -484,10 +534,7 @@ class Reader:
         self.builder.activation("leaky_relu", self.attribute("alpha", 0.01))
 
     def op_PRelu(self) -> None:
-        slopes = self.weights(1, "slopes")
-        if self.batched and slopes.ndim == len(self.dims) and slopes.shape[0] == 1:
-            slopes = slopes[0]
-        self.builder.prelu(slopes)
+        self.builder.prelu(self._without_batch(self.weights(1, "slopes")))
 
     def op_Clip(self) -> None:
         if self.opset < 11:

@@ -246,13 +246,49 @@ def grey_without_a_channel():
     )
 
 
+def vector_without_a_batch():
+    g = Graph([64]).add("Reshape", np.array([1, 1, 8, 8]))
+    return conv(g, 4, 1, 3, 3).add("Flatten").add("Gemm", weights(144, 3))
+
+
+def prelu_of_relus():
+    """What tf2onnx makes of Keras' PReLU."""
+    g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3)
+    x = g.last
+    positive = g.add("Relu").last
+    g.node("Neg", [x]).add("Relu").add("Mul", -weights(1, 4, 1, 1), first=True)
+    return conv(g.node("Add", [positive, g.last]), 5, 4, 3, 3)
+
+
+def prelu_by_a_magnitude():
+    g = conv(Graph(["n", 3, 9, 9]), 4, 3, 3, 3)
+    x = g.last
+    positive = g.add("Relu").last
+    g.node("Abs", [x])
+    g.node("Sub", [x, g.last]).add("Mul", weights(4, 1, 1)).add("Mul", np.float32(0.5))
+    return g.node("Add", [positive, g.last]).add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+
+
+def leaky_as_a_maximum():
+    g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3)
+    x = g.last
+    g.add("Mul", np.float32(0.1))
+    g = conv(g.node("Max", [g.last, x]), 4, 4, 3, 3)
+    x = g.last
+    g.add("LeakyRelu", alpha=0.3).add("Div", np.float32([2.0]))
+    half = g.last
+    g.node("Shape", [x])
+    return g.node("Sub", [x, half]).add("Flatten").add("Gemm", weights(100, 3))
+
+
 MODELS = {
     function.__name__: function
     for function in (
         lenet, nhwc, shapes, turned, pools, arithmetic, merged, padded, grouped, dense_alone, logarithm, old_softmax, constants,
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
-        shaped_at_the_end, grey_without_a_channel,
+        shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
+        leaky_as_a_maximum,
     )
 }  # fmt: skip
 
@@ -383,6 +419,18 @@ def add_branch(g):
     return g.node("Add", [trunk, g.last])
 
 
+def swish(g):
+    trunk = g.last
+    g.add("Sigmoid")
+    return g.node("Mul", [trunk, g.last])
+
+
+def magnitude(g):
+    trunk = g.last
+    g.add("Abs")
+    return g.node("Sub", [g.last, trunk])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -395,6 +443,8 @@ def add_branch(g):
         (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])).add("Relu"), "makes other pixels"),
         (lambda g: g.add("InstanceNormalization", weights(4), weights(4)), "InstanceNormalization"),
         (add_branch, "branches"),
+        (swish, "Sigmoid.*branches"),
+        (magnitude, "come to no activation"),
     ],
 )
 def test_what_is_not_supported_is_named(change, words, tmp_path):
