@@ -26,6 +26,17 @@ VEC_INLINE vec between_window(bool largest, const convpool_between *s, const flo
     return vec_div(y, vec_splat(&count));
 }
 
+/* All channels of a pixel. */
+VEC_INLINE void between_pixel(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
+                              float *to) {
+    size_t c = 0;
+    for (; c + vec_lanes <= s->channels; c += vec_lanes)
+        vec_store(to + c, between_window(largest, s, from + c, rows, columns, vec_lanes));
+    if (c == s->channels) return;
+    size_t n = s->channels - c;
+    vec_store_part(to + c, between_window(largest, s, from + c, rows, columns, n), n);
+}
+
 /* Where the part of a window lies that is on the image, in one dimension, and how long it is. */
 static size_t between_part(size_t start, size_t window, size_t pad, size_t extent, size_t *first) {
     size_t end = start + window < pad + extent ? start + window : pad + extent;
@@ -40,13 +51,12 @@ VEC_INLINE void between_pool(bool largest, const convpool_between *s, const floa
         for (size_t q = 0; q < s->out_width; q++, output += s->channels) {
             size_t columns = between_part(q * s->stride_width, s->window_width, s->pad_left, s->width, &left);
             const float *from = input + (top * s->width + left) * s->channels;
-            size_t c = 0;
-            for (; c + vec_lanes <= s->channels; c += vec_lanes)
-                vec_store(output + c, between_window(largest, s, from + c, rows, columns, vec_lanes));
-            if (c < s->channels) {
-                size_t n = s->channels - c;
-                vec_store_part(output + c, between_window(largest, s, from + c, rows, columns, n), n);
-            }
+            if (rows == 2 && columns == 2)
+                between_pixel(largest, s, from, 2, 2, output);
+            else if (rows == 3 && columns == 3)
+                between_pixel(largest, s, from, 3, 3, output);
+            else
+                between_pixel(largest, s, from, rows, columns, output);
         }
     }
 }
