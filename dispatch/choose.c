@@ -26,7 +26,8 @@ static double cost(const convpool_cost *of, const convpool_shape *s) {
     double each = pair * in * out + of->input[copied] * share * inputs + of->output[s->pool] * out;
     double packed = weights * in * out, far = packed > CONVPOOL_NEAR_WEIGHTS ? packed - CONVPOOL_NEAR_WEIGHTS : 0;
     double tiles = rows * columns < of->least ? of->least : rows * columns;
-    return of->once + tiles * each + of->weight * packed + of->far * far;
+    double products = tiles * each, reading = of->far * far;
+    return of->once + of->weight * packed + (reading > products ? reading : products);
 }
 
 /* Whether it can compute such a layer. An algorithm of one filter takes whole windows only, and their maximum first. */

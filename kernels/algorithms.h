@@ -63,7 +63,7 @@ static void direct_kernel_run(const convpool_job *job) {
 #endif
 
 /* A weight from memory. */
-#define COST_FAR OF_FAMILY(8.74, 1)
+#define COST_FAR OF_FAMILY(5.3, 1)
 
 /* Tiles that a layer is counted as at least, with Winograd's. */
 #define COST_LEAST OF_FAMILY(2, 1)
