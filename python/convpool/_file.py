@@ -33,7 +33,7 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         ``.h5``, ``.hdf5`` or ``.keras`` (Keras 1, 2 and 3; needs h5py), ``.onnx`` (needs onnx), or ``.npz`` as
         `Network.save` writes it.
     output : str, optional
-        Of an ONNX file with several outputs, the name of the one that is wanted.
+        Of an ONNX file, the name of one of several outputs, or of a tensor before: what follows it is not read.
     check : bool
         Whether the network is held to a float64 computation in NumPy, on a random input; an .npz file to its own test
         case.

@@ -128,7 +128,7 @@ class Reader:
                     f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)"
                 )
             output = names[0]
-        if output not in names:
+        if output not in names and not any(output in node.output for node in graph.node):
             raise UnsupportedError(f"the file has no output {output!r}, but {', '.join(names)}")
         self.output = output
         return output

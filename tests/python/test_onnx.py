@@ -340,8 +340,20 @@ def test_outputs_are_named(tmp_path):
     with pytest.raises(convpool.UnsupportedError, match="no output 'x'"):
         convpool.load(tmp_path / "model.onnx", output="x")
     x = weights(1, 3, 8, 8)
+    assert (convpool.load(tmp_path / "model.onnx", output=trunk)(x) < 0).any()
     assert (convpool.load(tmp_path / "model.onnx", output=first)(x) >= 0).all()
     assert (convpool.load(tmp_path / "model.onnx", output=second)(x) < 0).any()
+
+
+def test_what_follows_the_output_is_not_read(tmp_path):
+    g = conv(Graph([1, 3, 8, 8]), 4, 3, 8, 8).add("Flatten").add("Softmax", axis=1)
+    before = g.last
+    onnx.save(g.add("ArgMax", axis=1).model(), tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match="ArgMax"):
+        convpool.load(tmp_path / "model.onnx")
+    x = weights(1, 3, 8, 8)
+    result = convpool.load(tmp_path / "model.onnx", output=before)(x)
+    assert np.allclose(result, evaluated(g.model([before]), x), atol=1e-6)
 
 
 def test_external_data_is_beside_the_file(tmp_path, monkeypatch):
