@@ -28,7 +28,6 @@
 enum {
     direct_slots = 96,      /* of a block, at most */
     direct_sums = 4 * 1024, /* and sums */
-    direct_few = 80,        /* terms of a sum, up to which it is best finished in registers */
 };
 
 /* Vectors of output channels that are computed together: more where there are few pixels, to keep as many sums. */
@@ -196,10 +195,10 @@ static void direct_run_blocks(const direct_call *a, size_t row, size_t end, floa
 /* ---- Row by row ---- */
 
 static bool direct_is_by_row(const convpool_shape *s) {
-    if (!VEC_FUSED || s->filter_width == 1 || s->stride_width != 1) return false;
+    if (tune_few == 0 || s->filter_width == 1 || s->stride_width != 1) return false;
     bool narrow = s->out_channels <= vec_lanes;
     if (!s->pool) return narrow && s->out_width >= product_row_least;
-    return convpool_windows_are_whole(s) && !s->late && (narrow || s->depth <= direct_few);
+    return convpool_windows_are_whole(s) && !s->late && (narrow || s->depth <= tune_few);
 }
 
 /* `pixels` pixels of a row in output channels from o on, a vector of them. */

@@ -31,6 +31,7 @@ enum {
     tune_fuse = 8,
     tune_copies = 1,
     tune_slots = 24,
+    tune_few = 0,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}},

@@ -31,6 +31,7 @@ enum {
     tune_fuse = 8,
     tune_copies = vec_lanes,
     tune_slots = 24,
+    tune_few = 0,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{64, 95}, {SIZE_MAX, 80}},
                                                 {{64, 95}, {SIZE_MAX, 60}},

@@ -19,6 +19,8 @@
  *     tune_copies               vec_lanes where weights are best packed in all lanes of a vector, as a splat takes a
  *                               shuffle that keeps multiplications waiting; else 1
  *     tune_slots                tiles of a block, lanes being output channels
+ *     tune_few                  up to how many terms of a sum are few, so that `direct` computes pixels row by row;
+ *                               0: never
  *     tune_fuse                 up to how many input channels the products of pooling windows are best turned into
  *                               outputs in registers
  *     tune_by_pixel             when lanes run over pixels, [algorithm][pooled]
