@@ -19,6 +19,8 @@ from ._stages import dilated, same_pads
 Const = NDArray[Any]
 
 MOST_NODES = 5000
+MOST_BRANCHES = 8  # at hand at a time, and numbers that a slope of one may have
+MOST_SLOPES = 1 << 16
 
 
 def _onnx() -> Any:
@@ -237,7 +239,7 @@ class Reader:
             array.shape for x in operands for array in (x if isinstance(x, Slopes) else (x,)) if array is not None
         ]
         after = None
-        if math.prod(np.broadcast_shapes(*shapes)) <= math.prod(self.dims):
+        if len(self.branches) <= MOST_BRANCHES and math.prod(np.broadcast_shapes(*shapes)) <= MOST_SLOPES:
             after = slopes_after(self.node.op_type, operands, self.attribute("alpha", 0.01))
         if after is None:
             raise self.builder.refuse("lies on one of several branches, which come to no activation")

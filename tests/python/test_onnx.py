@@ -417,6 +417,10 @@ def test_what_is_wrong_is_named(tmp_path):
     ):
         with pytest.raises(convpool.UnsupportedError, match=words):
             load(nodes, arrays, **options)
+    branches = [node("Relu", ["x"], [f"b{n}"]) for n in range(50)] + [node("Add", ["b0", "b0"], ["s0"])]
+    branches += [node("Add", [f"s{n}", f"b{n + 1}"], [f"s{n + 1}" if n < 48 else "y"]) for n in range(49)]
+    with pytest.raises(convpool.UnsupportedError, match="branches"):
+        load(branches, {})
     many = [node("Relu", [f"t{n}" if n else "x"], [f"t{n + 1}" if n < 5999 else "y"]) for n in range(6000)]
     with pytest.raises(convpool.UnsupportedError, match="6000 nodes"):
         load(many, {})
