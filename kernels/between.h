@@ -12,6 +12,13 @@
 /* So many channels from p on, at most a vector of them. */
 VEC_INLINE vec between_load(const float *p, size_t n) { return n < vec_lanes ? vec_load_part(p, n) : vec_load(p); }
 
+/* A sum's mean, over a count that stands in lanes that are not taken, too: clang would divide by 0 there. */
+VEC_INLINE vec between_mean(vec sum, float count) {
+    vec pixels = vec_splat(&count);
+    VEC_KEEP(pixels);
+    return vec_div(sum, pixels);
+}
+
 /* What a pool makes of so many rows and columns of pixels, for n channels. Sums start from +0 and go row by row. */
 VEC_INLINE vec between_window(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
                               size_t n) {
@@ -22,8 +29,7 @@ VEC_INLINE vec between_window(bool largest, const convpool_between *s, const flo
             y = largest ? vec_nan_of(y, vec_max(y, x)) : vec_add(y, x);
         }
     if (largest) return y;
-    float count = (float)rows * (float)columns;
-    return vec_div(y, vec_splat(&count));
+    return between_mean(y, (float)rows * (float)columns);
 }
 
 /* All channels of a pixel. */
@@ -65,7 +71,6 @@ VEC_INLINE void between_pool(bool largest, const convpool_between *s, const floa
 VEC_INLINE vec between_average(const float *from, size_t pixels, size_t channels, size_t n) {
     enum { sums = 16 };
     vec sum[sums];
-    float count = (float)pixels;
     for (size_t k = 0; k < sums; k++)
         sum[k] = vec_zero();
     size_t i = 0;
@@ -77,7 +82,7 @@ VEC_INLINE vec between_average(const float *from, size_t pixels, size_t channels
     for (size_t half = sums / 2; half > 0; half /= 2)
         for (size_t k = 0; k < half; k++)
             sum[k] = vec_add(sum[k], sum[k + half]);
-    return vec_div(sum[0], vec_splat(&count));
+    return between_mean(sum[0], (float)pixels);
 }
 
 static void between_global_average(const convpool_between *s, const float *input, float *output) {
