@@ -62,7 +62,7 @@ install_missing() {
     fi
     echo "Installing:$missing" >&2
     # shellcheck disable=SC2086 # lists of words
-    $as_root env DEBIAN_FRONTEND=noninteractive flock /var/lib/dpkg/convpool.lock \
+    $as_root env DEBIAN_FRONTEND=noninteractive flock /var/lib/dpkg \
         sh -c 'apt-get update -qq && exec apt-get install -y -qq --no-install-recommends "$@"' sh $missing >&2 ||
         { echo "apt-get could not install:$missing" >&2; exit 2; }
     hash -r
@@ -160,8 +160,8 @@ failed=0
 attempt() {
     name=$1
     shift
+    log=build/attempt.log
     mkdir -p build
-    log=build/attempt-$$.log
     if "$@" >"$log" 2>&1; then
         passed=$((passed + 1)) result=ok
     else
@@ -170,7 +170,6 @@ attempt() {
     count=$(grep -c '^ok ' "$log") && count=": $count checks" || count=
     echo "$result $((passed + failed)) - $name$count"
     [ "$result" = ok ] || sed 's/^/# /' "$log"
-    rm -f "$log"
 }
 
 # self_check FOLDER CHECK...: runs these checks of the self-check built there; fails where a name is not one.
