@@ -162,7 +162,7 @@ static size_t direct_pixels(const direct_call *a, direct_block *b, size_t first,
     p.sums = in_place ? to.to : a->sums;
     p.sum_row = in_place ? s->out_channels : lanes;
     p.bias = late ? a->bias + o : NULL;
-    p.floor = finish_is_relu(s) ? &finish_zero : &finish_lowest;
+    p.floor = finish_floor(s);
     if (b->groups.rows != b->slots || b->groups.vecs * vec_lanes != lanes)
         b->groups = product_at_cut(b->slots, lanes / vec_lanes);
     product_at_run(&p, b->at, &b->groups);
@@ -232,7 +232,7 @@ static void direct_run_rows(const direct_call *a, size_t row, size_t end, float 
                      .terms = a->terms,
                      .filter_rows = s->channels * s->filter_height,
                      .taps = s->filter_width,
-                     .floor = finish_is_relu(s) ? &finish_zero : &finish_lowest};
+                     .floor = finish_floor(s)};
     for (; row < end; row++)
         for (size_t column = 0, pixels; column < s->out_width; column += pixels) {
             pixels = packed_even(s->out_width - column, most);

@@ -20,6 +20,11 @@ VEC_INLINE bool finish_is_plain(const convpool_shape *s) {
     return s->activation == CONVPOOL_ACTIVATION_RELU || s->activation == CONVPOOL_ACTIVATION_NONE;
 }
 
+/* Which of the two. */
+VEC_INLINE const float *finish_floor(const convpool_shape *s) {
+    return finish_is_relu(s) ? &finish_zero : &finish_lowest;
+}
+
 /* Applies such an activation to rows of sums with their bias, [row][channel], from channel o on; `bias` is where packed
  * ones begin. */
 static void finish_activate(const convpool_shape *s, packed_blocks b, const float *bias, size_t o, activate_rows a) {

@@ -54,10 +54,11 @@ def slopes_after(kind: str, operands: list[Any], alpha: float) -> Slopes | None:
         return _where_negative(x, alpha)
     if kind == "PRelu" and isinstance(x, Slopes) and not isinstance(other, Slopes):
         return _where_negative(x, other)
-    if kind in ("Mul", "Div") and other is not None and isinstance(x, Slopes) != isinstance(other, Slopes):
-        if kind == "Mul":
-            return _each(x, other.__mul__) if isinstance(x, Slopes) else _each(other, x.__mul__)
-        return _each(x, lambda slope: slope / other) if isinstance(x, Slopes) else None
+    if kind == "Mul" and not isinstance(x, Slopes):
+        x, other = other, x
+    if kind in ("Mul", "Div") and isinstance(x, Slopes) and isinstance(other, np.ndarray):
+        operator, factor = np.multiply if kind == "Mul" else np.divide, other
+        return _each(x, lambda slope: operator(slope, factor))
     if kind == "Add":
         return _of_two(x, other, np.add, np.add)
     if kind == "Sub":
