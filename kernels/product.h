@@ -4,9 +4,9 @@
  *
  *     sums[row][position][lane] = sum over k of rows[position][k][row] lanes[position][k][lane]
  *
- * from +0, over k ascending, one chain of multiply-adds. The sums of a group of rows by a block of vectors of
- * lanes stay in registers while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are
- * output channels, rows are tiles or pixels; where lanes are tiles, rows are output channels.
+ * over k ascending, one chain of multiply-adds. The sums of a group of rows by a block of vectors of lanes stay in
+ * registers while k goes by: what a row has is splatted, what lanes have is loaded. Where lanes are output channels,
+ * rows are tiles or pixels; where lanes are tiles, rows are output channels.
  */
 #ifndef CONVPOOL_PRODUCT_H
 #define CONVPOOL_PRODUCT_H
@@ -30,7 +30,7 @@ _Static_assert(tune_copies == 1 || ((int)tune_copies == (int)vec_lanes && vec_la
 typedef struct product {
     const float *rows, *lanes;
     float *sums;
-    size_t depth;                                     /* how many terms a sum has */
+    size_t depth;                                     /* how many terms a sum has, at least 1 */
     size_t positions;                                 /* at least 1 */
     size_t row_pitch, lane_pitch;                     /* floats from one k to the next */
     size_t row_group;                                 /* floats from the numbers of one group of rows to the next's */
@@ -53,9 +53,13 @@ VEC_INLINE void product_prefetch(size_t vecs, const float *lanes) {
         VEC_PREFETCH(lanes + at, tune_ahead);
 }
 
-/* Adds one term to the sums of `rows` by `vecs`, constants after inlining. */
-VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float *row_numbers, const float *lanes,
-                             vec sum[product_rows_most][product_vecs_most]) {
+/* Adds a product to a sum, or begins one with it: begun with +0, sums would wait for the stores of those before, on Zen
+ * 4 some 16 cycles a group. One that is -0 for it is not with its bias, see finish.h. */
+VEC_INLINE vec product_add(bool first, vec a, vec b, vec sum) { return first ? vec_mul(a, b) : vec_mul_add(a, b, sum); }
+
+/* Adds one term to the sums of `rows` by `vecs`, constants after inlining; the first one begins them. */
+VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, bool first, const float *row_numbers,
+                             const float *lanes, vec sum[product_rows_most][product_vecs_most]) {
     if (rows <= vecs && rows * (vecs + 1) + 2 <= VEC_REGISTERS) {
         vec of_row[product_rows_most];
         VEC_UNROLL
@@ -67,7 +71,7 @@ VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float 
             VEC_LOAD_ONCE(of_lanes);
             VEC_UNROLL
             for (size_t row = 0; row < rows; row++)
-                sum[row][n] = vec_mul_add(of_lanes, of_row[row], sum[row][n]);
+                sum[row][n] = product_add(first, of_lanes, of_row[row], sum[row][n]);
         }
         return;
     }
@@ -86,7 +90,7 @@ VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float 
         }
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
-            sum[row][n] = vec_mul_add(of_row, of_lanes[n], sum[row][n]);
+            sum[row][n] = product_add(first, of_row, of_lanes[n], sum[row][n]);
     }
 }
 
@@ -94,23 +98,19 @@ VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, const float 
  * be loaded with up to three behind them. */
 VEC_INLINE void product_group(size_t rows, size_t vecs, bool copied, product p) {
     vec sum[product_rows_most][product_vecs_most];
-    VEC_UNROLL
-    for (size_t row = 0; row < rows; row++) {
-        VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            sum[row][n] = vec_zero();
-    }
+    product_step(rows, vecs, copied, true, p.rows, p.lanes, sum);
+    p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch;
     for (; rows <= 2 && p.depth >= 2; p.depth -= 2, p.rows += 2 * p.row_pitch, p.lanes += 2 * p.lane_pitch) {
-        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
-        product_step(rows, vecs, copied, p.rows + p.row_pitch, p.lanes + p.lane_pitch, sum);
+        product_step(rows, vecs, copied, false, p.rows, p.lanes, sum);
+        product_step(rows, vecs, copied, false, p.rows + p.row_pitch, p.lanes + p.lane_pitch, sum);
     }
     bool calls = tune_ahead > 0 && vecs == tune_vecs && p.far;
     for (; calls && p.depth > 0; p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch) {
         product_prefetch(vecs, p.lanes);
-        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
+        product_step(rows, vecs, copied, false, p.rows, p.lanes, sum);
     }
     for (; p.depth > 0; p.depth--, p.rows += p.row_pitch, p.lanes += p.lane_pitch)
-        product_step(rows, vecs, copied, p.rows, p.lanes, sum);
+        product_step(rows, vecs, copied, false, p.rows, p.lanes, sum);
     VEC_UNROLL
     for (size_t row = 0; row < rows; row++, p.sums += p.sum_row) {
         VEC_UNROLL

@@ -6,15 +6,15 @@
 #ifndef CONVPOOL_PRODUCT_AT_H
 #define CONVPOOL_PRODUCT_AT_H
 
-#include "packed.h"
+#include "product.h"
 
 /* The same sums, but a row's number of term k is at rows[at[row] + terms[k]]. */
 typedef struct product_at {
     const float *rows, *lanes; /* lanes[k][lane] */
     const size_t *terms;
-    float *sums;    /* [row][lane], */
-    size_t sum_row; /* floats from one row's to the next's */
-    size_t depth;
+    float *sums;        /* [row][lane], */
+    size_t sum_row;     /* floats from one row's to the next's */
+    size_t depth;       /* at least 1 */
     const float *bias;  /* [lane], to be added to each sum, or NULL; */
     const float *floor; /* and then no sum is to be less than this */
 } product_at;
@@ -48,6 +48,23 @@ VEC_INLINE void product_at_prefetch(size_t rows, size_t vecs, const float *lanes
         VEC_PREFETCH(lanes + (n - step) * vec_lanes, tune_ahead);
 }
 
+/* Adds one term to each sum; the first one begins it. */
+VEC_INLINE void product_at_term(size_t rows, size_t vecs, bool first, const float *const row[product_at_rows],
+                                size_t to, const float *lanes, vec sum[product_at_rows][product_at_vecs]) {
+    vec of_lanes[product_at_vecs];
+    product_at_prefetch(rows, vecs, lanes);
+    VEC_UNROLL
+    for (size_t n = 0; n < vecs; n++)
+        of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
+    VEC_UNROLL
+    for (size_t i = 0; i < rows; i++) {
+        vec of_row = vec_splat(row[i] + to);
+        VEC_UNROLL
+        for (size_t n = 0; n < vecs; n++)
+            sum[i][n] = product_add(first, of_row, of_lanes[n], sum[i][n]);
+    }
+}
+
 VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, const size_t *at, float *sums) {
     vec sum[product_at_rows][product_at_vecs];
     const float *row[product_at_rows], *lanes = p->lanes;
@@ -56,24 +73,11 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
     for (size_t i = 0; i < rows; i++) {
         row[i] = p->rows + at[i];
         VEC_FORGET(row[i]); /* else GCC adds up each address anew */
-        VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            sum[i][n] = vec_zero();
     }
-    for (size_t k = p->depth; k > 0; k--, term++, lanes += vecs * vec_lanes) {
-        size_t to = *term;
-        product_at_prefetch(rows, vecs, lanes);
-        vec of_lanes[product_at_vecs];
-        VEC_UNROLL
-        for (size_t n = 0; n < vecs; n++)
-            of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
-        VEC_UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            vec of_row = vec_splat(row[i] + to);
-            VEC_UNROLL
-            for (size_t n = 0; n < vecs; n++)
-                sum[i][n] = vec_mul_add(of_row, of_lanes[n], sum[i][n]);
-        }
+    product_at_term(rows, vecs, true, row, *term, lanes, sum);
+    for (size_t k = p->depth - 1; k > 0; k--) {
+        lanes += vecs * vec_lanes;
+        product_at_term(rows, vecs, false, row, *++term, lanes, sum);
     }
     if (p->bias != NULL) product_at_finish(rows, vecs, p, sum);
     VEC_UNROLL

@@ -49,19 +49,16 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
         at[slot] = slot * a->plan.v_row;
     size_t last = packed_min(tune_vecs, a->plan.vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
     product_at_groups groups[2] = {product_at_cut(b->slots, tune_vecs), product_at_cut(b->slots, last)};
-    for (size_t position = 0; position < a->plan.positions; position++) {
-        size_t before = winograd_terms_before(&a->plan, position) * channels,
-               depth = winograd_terms_before(&a->plan, position + 1) * channels - before;
+    product_at p = {.terms = a->terms, .sum_row = a->plan.m_row};
+    size_t before = 0; /* weights of the positions before */
+    for (size_t position = 0; position < a->plan.positions; position++, before += p.depth) {
+        p.rows = a->v + position * a->plan.v_position;
+        p.depth = winograd_terms(&a->plan, position) * channels;
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, vecs = i + 1 < chunk ? tune_vecs : last;
-            const float *lanes = a->weights + a->plan.terms * channels * vector * vec_lanes;
-            product_at_run(&(product_at){.rows = a->v + position * a->plan.v_position,
-                                         .lanes = lanes + before * vecs * vec_lanes,
-                                         .terms = a->terms,
-                                         .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
-                                         .sum_row = a->plan.m_row,
-                                         .depth = depth},
-                           at, &groups[i + 1 == chunk]);
+            p.lanes = a->weights + (a->plan.terms * channels * vector + before * vecs) * vec_lanes;
+            p.sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes;
+            product_at_run(&p, at, &groups[i + 1 == chunk]);
         }
     }
 }

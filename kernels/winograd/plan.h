@@ -137,6 +137,11 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
  * has a weight less. */
 VEC_INLINE size_t winograd_parts(const winograd_plan *p, size_t i) { return i < 3 ? p->parts : 1; }
 
+/* How many a position meets. */
+VEC_INLINE size_t winograd_terms(const winograd_plan *p, size_t position) {
+    return winograd_parts(p, position / p->side) * winograd_parts(p, position % p->side);
+}
+
 /* How many those before it meet; and how many the positions before one do, of all parts across and down. */
 VEC_INLINE size_t winograd_parts_before(const winograd_plan *p, size_t i) {
     return packed_min(i, 3) * p->parts + (i > 3);
