@@ -69,14 +69,19 @@ static void winograd_add_pixels(winograd_block *b, winograd_run pixels) {
     }
 }
 
+/* The slot of a unit's first tile, and how far the next ones are. */
+VEC_INLINE size_t winograd_slot(const winograd_plan *p, const winograd_block *b, size_t unit) {
+    return p->by_pixel ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
+}
+VEC_INLINE size_t winograd_slot_step(const winograd_plan *p) { return p->by_pixel ? vec_lanes : 1; }
+
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
                               size_t unit_column, unsigned large) {
     size_t stride = s->pool ? 2 : 1, row = unit_row * p->pixels, column = unit_column * p->pixels, known = 0;
     if (unit_column > 0 && column + p->pixels > s->out_width) known = column + p->pixels - s->out_width;
-    column -= known;                                              /* pixels of the unit before */
-    size_t unit = b->units++, step = p->by_pixel ? vec_lanes : 1; /* from one of its slots to the next */
-    size_t slot = p->by_pixel ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
+    column -= known; /* pixels of the unit before */
+    size_t unit = b->units++, slot = winograd_slot(p, b, unit), step = winograd_slot_step(p);
     b->first[unit] = slot;
     b->unit_rows[unit] = packed_min(p->pixels, s->out_height - row);
     b->to[unit] = row * s->out_width + column;
@@ -106,6 +111,24 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
         }
     }
     b->slots = slots;
+}
+
+/* Adds the unit to the right of the last one, which is like it in all but where it is: not the last one of its row. */
+static void winograd_add_next(const convpool_shape *s, const winograd_plan *p, winograd_block *b) {
+    size_t unit = b->units++, step = winograd_slot_step(p), from = b->first[unit - 1], to = winograd_slot(p, b, unit);
+    size_t right = p->pixels * (s->pool ? 2 : 1), tiles = p->by_pixel ? b->tiles : to - from;
+    b->first[unit] = to;
+    b->across[unit] = b->across[unit - 1];
+    b->unit_rows[unit] = b->unit_rows[unit - 1];
+    b->to[unit] = b->to[unit - 1] + p->pixels;
+    b->runs[b->run_count - 1].count += p->pixels;
+    b->slots += tiles;
+    for (; tiles > 0; tiles--, from += step, to += step) {
+        b->from[to] = b->from[from] + right;
+        b->rows[to] = b->rows[from];
+        b->columns[to] = b->columns[from];
+        b->at_end[to] = b->at_end[from];
+    }
 }
 
 /* Makes a block of units that are pixels, of one tile each, without saying where each tile is: they are gathered. */

@@ -20,9 +20,12 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
         windows_gather(s, p, a->job->input,
                        (pixels_planes){.first = b.to[0], .count = count, .to = a->v, .lines = a->band});
     } else {
-        for (; count > 0; count--) {
-            winograd_add_unit(s, p, &b, row, column, large);
-            if (++column == p->unit_columns) column = 0, row++;
+        for (size_t n = 0, in_row = 0; n < count; n++) {
+            if (in_row++ > 0 && column + 1 < p->unit_columns)
+                winograd_add_next(s, p, &b);
+            else
+                winograd_add_unit(s, p, &b, row, column, large);
+            if (++column == p->unit_columns) column = in_row = 0, row++;
         }
         winograd_end_block(p, &b);
         winograd_transform_inputs(s, p, &b, p->from_pixels ? a->rows : a->job->input, a->v);
