@@ -19,15 +19,28 @@ VEC_INLINE vec between_mean(vec sum, float count) {
     return vec_div(sum, pixels);
 }
 
+/* The largest of y and what successive pixels have, `count` of them, at most 3. */
+VEC_INLINE vec between_larger(const convpool_between *s, vec y, const float *from, size_t count, size_t n) {
+    vec x[3];
+    VEC_UNROLL
+    for (size_t i = 0; i < 3; i++)
+        x[i] = i < count ? between_load(from + i * s->channels, n) : y;
+    return vec_max4(y, x[0], x[1], x[2]);
+}
+
 /* What a pool makes of so many rows and columns of pixels, for n channels. Sums start from +0 and go row by row. */
 VEC_INLINE vec between_window(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
                               size_t n) {
     vec y = largest ? between_load(from, n) : vec_zero();
-    for (size_t u = 0; u < rows; u++, from += s->width * s->channels)
-        for (size_t v = 0; v < columns; v++) {
-            vec x = between_load(from + v * s->channels, n);
-            y = largest ? vec_nan_of(y, vec_max(y, x)) : vec_add(y, x);
-        }
+    for (size_t u = 0; u < rows; u++, from += s->width * s->channels) {
+        size_t v = 0;
+        for (; largest && v + 3 <= columns; v += 3)
+            y = between_larger(s, y, from + v * s->channels, 3, n);
+        if (largest && v + 2 == columns) y = between_larger(s, y, from + v * s->channels, 2, n);
+        if (largest && v + 1 == columns) y = between_larger(s, y, from + v * s->channels, 1, n);
+        for (; !largest && v < columns; v++)
+            y = vec_add(y, between_load(from + v * s->channels, n));
+    }
     if (largest) return y;
     return between_mean(y, (float)rows * (float)columns);
 }
@@ -35,12 +48,12 @@ VEC_INLINE vec between_window(bool largest, const convpool_between *s, const flo
 /* All channels of a pixel. */
 VEC_INLINE void between_pixel(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
                               float *to) {
-    size_t c = 0;
-    for (; c + vec_lanes <= s->channels; c += vec_lanes)
-        vec_store(to + c, between_window(largest, s, from + c, rows, columns, vec_lanes));
-    if (c == s->channels) return;
-    size_t n = s->channels - c;
-    vec_store_part(to + c, between_window(largest, s, from + c, rows, columns, n), n);
+    size_t n = s->channels;
+    if (n < vec_lanes) vec_store_part(to, between_window(largest, s, from, rows, columns, n), n);
+    for (size_t c = 0; n >= vec_lanes && c < n; c += vec_lanes) {
+        size_t at = c + vec_lanes <= n ? c : n - vec_lanes; /* the last vector overlaps the one before */
+        vec_store(to + at, between_window(largest, s, from + at, rows, columns, vec_lanes));
+    }
 }
 
 /* Where the part of a window lies that is on the image, in one dimension, and how long it is. */
