@@ -2,7 +2,7 @@
 /* Which kernel runs: names, what kernels cost, the choice. */
 #include "dispatch.h"
 
-#include "list.h"
+#include "../kernels/list.h"
 
 #include <string.h>
 

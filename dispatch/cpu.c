@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What this CPU can do: the only file that knows cpu_features, of which CONVPOOL_CPU_FEATURES is the header's name. A
- * build without it asks the compiler's own runtime (CONVPOOL_ASKS_COMPILER), or holds only kernels that every CPU of
- * its architecture can run. */
+ * build without it asks the compiler's own runtime, unless it holds only kernels that every CPU of its architecture can
+ * run. */
 #include "dispatch.h"
+#include "../kernels/list.h"
 #include "once.h"
 
 #include <stdio.h>
@@ -11,6 +12,9 @@
 #ifdef CONVPOOL_CPU_FEATURES
 #include CONVPOOL_CPU_FEATURES
 #endif
+
+#define ONE(isa) +1
+#define MAY_LACK_SOME (0 CONVPOOL_AVX512(ONE) CONVPOOL_AVX2(ONE))
 
 /* The first of an ISA's needs that is not met is given as the reason. Both report AVX2 and AVX-512F only
  * where the operating system saves their registers. */
@@ -42,7 +46,7 @@ static unsigned ask(void) {
     if (x86.avx512bw) features |= CONVPOOL_NEEDS_AVX512BW;
     if (x86.avx512dq) features |= CONVPOOL_NEEDS_AVX512DQ;
     if (x86.avx512vl) features |= CONVPOOL_NEEDS_AVX512VL;
-#elif defined(CONVPOOL_ASKS_COMPILER)
+#elif MAY_LACK_SOME
     __builtin_cpu_init();
     if (__builtin_cpu_supports("sse2")) features |= CONVPOOL_NEEDS_SSE2;
     if (__builtin_cpu_supports("avx2")) features |= CONVPOOL_NEEDS_AVX2;

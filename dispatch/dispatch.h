@@ -3,8 +3,8 @@
 #ifndef CONVPOOL_DISPATCH_H
 #define CONVPOOL_DISPATCH_H
 
-#include "convpool.h"
-#include "kernel.h"
+#include "../include/convpool.h"
+#include "../kernels/kernel.h"
 
 #include <stdint.h>
 

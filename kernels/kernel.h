@@ -4,7 +4,7 @@
 #ifndef CONVPOOL_KERNEL_H
 #define CONVPOOL_KERNEL_H
 
-#include "convpool.h"
+#include "../include/convpool.h"
 
 #include <float.h>
 #include <stdbool.h>

@@ -119,7 +119,7 @@ need_cpu_features() {
 build() {
     folder=$1
     shift
-    stamp="$PWD $* ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} $(cksum meson_options.txt kernels/meson.build)"
+    stamp="$PWD $* ${CC:-} ${CXX:-} ${CFLAGS:-} ${CXXFLAGS:-} ${LDFLAGS:-} $(cksum meson_options.txt kernels/meson.build kernels/isa/options.txt)"
     if [ ! -f "$folder/build.ninja" ] || [ "$stamp" != "$(cat "$folder/configured-with" 2>/dev/null)" ]; then
         rm -rf "$folder"
         meson setup "$folder" "$@" >&2
