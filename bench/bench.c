@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef _WIN32
 #define setenv(name, value, replace) _putenv_s(name, value)
@@ -114,7 +115,7 @@ static const char usage[] =
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct); else what\n"
     "                    CONVPOOL_KERNEL in the environment names, if anything\n"
     "  --shape LAYER     this layer (may be repeated) in place of the usual list\n"
-    "  --json FILE       write the results to FILE as well\n"
+    "  --json FILE       write the results to FILE as well; -: to stdout, and all else to stderr\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
     "  --denormal        inputs and results that are denormal numbers, in place of ordinary ones\n"
     "  --peers           then compare with other libraries, one thread and one ISA each\n"
@@ -228,11 +229,30 @@ static int compare_at(const char *isa) {
     return fclose(options.peers_json) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static bool json_is_stdout(void) { return strcmp(options.json, "-") == 0; }
+
+/* Opened before anything is measured, so as to fail early; but what a file holds stays until there is something better.
+ * Where it is stdout, what else is printed there goes to stderr from now on. */
+static FILE *open_json(void) {
+    FILE *json = NULL;
+    if (!json_is_stdout())
+        json = fopen(options.json, "a");
+    else if ((json = fdopen(dup(STDOUT_FILENO), "w")) != NULL && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        json = NULL;
+    if (json == NULL) fail("cannot write ", options.json);
+    return json;
+}
+
+static void close_json(FILE *json) {
+    if (!json_is_stdout() && (json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
+    write_json(json);
+    if (fclose(json) != 0) fail("cannot write ", options.json);
+}
+
 int main(int argc, char **argv) {
     parse_options(argc, argv);
     if (options.peers_isa != NULL) return compare_at(options.peers_isa);
-    FILE *json = NULL; /* opened now, so as to fail early, but what it holds stays until there is something better */
-    if (options.json != NULL && (json = fopen(options.json, "a")) == NULL) fail("cannot write ", options.json);
+    FILE *json = options.json != NULL ? open_json() : NULL;
     bool seed = false;
     for (problem *p = options.problems; p != NULL; p = p->next)
         seed |= strcmp(p->shape, SEED_LAYER) == 0;
@@ -246,10 +266,6 @@ int main(int argc, char **argv) {
         print_problem(p);
     print_notes();
     if (options.peers) run_peers(argc, argv);
-    if (json != NULL) {
-        if ((json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
-        write_json(json);
-        if (fclose(json) != 0) fail("cannot write ", options.json);
-    }
+    if (json != NULL) close_json(json);
     return EXIT_SUCCESS;
 }

@@ -2,8 +2,8 @@
 /* What this CPU can do: the only file that knows cpu_features, of which CONVPOOL_CPU_FEATURES is the header's name. A
  * build without it asks the compiler's own runtime, unless it holds only kernels that every CPU of its architecture can
  * run. */
-#include "dispatch.h"
 #include "../kernels/list.h"
+#include "dispatch.h"
 #include "once.h"
 
 #include <stdio.h>
