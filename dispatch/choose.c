@@ -24,7 +24,8 @@ static double cost(const convpool_cost *of, const convpool_shape *s) {
     double weights = (double)(any ? s->filter_height * s->filter_width : met * met); /* of each pair of channels */
     double share = any ? 1 : weights / (double)(side * side), pair = of->pair * (any ? weights : share);
     double each = pair * in * out + of->input[copied] * share * inputs + of->output[s->pool] * out;
-    double near = (double)CONVPOOL_NEAR_WEIGHTS, packed = weights * in * out, far = packed > near ? packed - near : 0;
+    double cached = (double)CONVPOOL_NEAR_WEIGHTS, packed = weights * in * out;
+    double far = packed > cached ? packed - cached : 0;
     double tiles = rows * columns < of->least ? of->least : rows * columns;
     double products = tiles * each, reading = of->far * far;
     return of->once + of->weight * packed + (reading > products ? reading : products);
