@@ -11,7 +11,7 @@
 #ifndef CONVPOOL_PRODUCT_H
 #define CONVPOOL_PRODUCT_H
 
-#include "packed.h"
+#include "product_at.h"
 
 enum {
     product_rows_most = 14, /* of a group */
@@ -52,10 +52,6 @@ VEC_INLINE void product_prefetch(size_t vecs, const float *lanes) {
     for (size_t at = 0; at < vecs * vec_lanes; at += CONVPOOL_ALIGNMENT / sizeof(float))
         VEC_PREFETCH(lanes + at, tune_ahead);
 }
-
-/* Adds a product to a sum, or begins one with it: begun with +0, sums would wait for the stores of those before, on Zen
- * 4 some 16 cycles a group. One that is -0 for it is not with its bias, see finish.h. */
-VEC_INLINE vec product_add(bool first, vec a, vec b, vec sum) { return first ? vec_mul(a, b) : vec_mul_add(a, b, sum); }
 
 /* Adds one term to the sums of `rows` by `vecs`, constants after inlining; the first one begins them. */
 VEC_INLINE void product_step(size_t rows, size_t vecs, bool copied, bool first, const float *row_numbers,

@@ -124,6 +124,7 @@ static void winograd_add_next(const convpool_shape *s, const winograd_plan *p, w
     b->runs[b->run_count - 1].count += p->pixels;
     b->slots += tiles;
     for (; tiles > 0; tiles--, from += step, to += step) {
+        if (b->columns[from] == winograd_nowhere) continue; /* in lower tiles that are not there */
         b->from[to] = b->from[from] + right;
         b->rows[to] = b->rows[from];
         b->columns[to] = b->columns[from];
