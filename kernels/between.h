@@ -19,7 +19,7 @@ VEC_INLINE vec between_mean(vec sum, float count) {
     return vec_div(sum, pixels);
 }
 
-/* The largest of y and what successive pixels have, `count` of them, at most 3. */
+/* The largest of y and what successive pixels have, `count` of them but no more than three. */
 VEC_INLINE vec between_larger(const convpool_between *s, vec y, const float *from, size_t count, size_t n) {
     vec x[3];
     VEC_UNROLL
@@ -32,15 +32,11 @@ VEC_INLINE vec between_larger(const convpool_between *s, vec y, const float *fro
 VEC_INLINE vec between_window(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
                               size_t n) {
     vec y = largest ? between_load(from, n) : vec_zero();
-    for (size_t u = 0; u < rows; u++, from += s->width * s->channels) {
-        size_t v = 0;
-        for (; largest && v + 3 <= columns; v += 3)
-            y = between_larger(s, y, from + v * s->channels, 3, n);
-        if (largest && v + 2 == columns) y = between_larger(s, y, from + v * s->channels, 2, n);
-        if (largest && v + 1 == columns) y = between_larger(s, y, from + v * s->channels, 1, n);
-        for (; !largest && v < columns; v++)
-            y = vec_add(y, between_load(from + v * s->channels, n));
-    }
+    for (size_t u = 0; u < rows; u++, from += s->width * s->channels)
+        for (size_t v = 0; v < columns; v += largest ? 3 : 1) {
+            const float *at = from + v * s->channels;
+            y = largest ? between_larger(s, y, at, columns - v, n) : vec_add(y, between_load(at, n));
+        }
     if (largest) return y;
     return between_mean(y, (float)rows * (float)columns);
 }

@@ -102,6 +102,18 @@ need_emulator() {
     [ "$1" != i386 ] || cpu=Nehalem # qemu 7.2 does not let AVX2's masked loads end at an inaccessible page
 }
 
+# What building for WebAssembly needs, and running there by Node; names how to run programs in $run.
+need_wasm() {
+    # With more threads, Node 20 often dies when the program has ended.
+    run="node --single-threaded --no-warnings --experimental-wasi-unstable-preview1 $PWD/tests/scripts/wasi.mjs"
+    need clang command -v clang
+    need lld command -v wasm-ld
+    need llvm command -v llvm-ar
+    need wasi-libc test -f /usr/lib/wasm32-wasi/libc.a
+    need libclang-rt-14-dev-wasm32 sh -c 'ls /usr/lib/llvm-14/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a'
+    need nodejs command -v node
+}
+
 # The README's program.
 readme_program() { sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md; }
 
