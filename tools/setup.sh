@@ -166,13 +166,14 @@ run_tests() {
 }
 
 # attempt NAME COMMAND...: one line of TAP, with how many checks passed in the command's output, which is shown only
-# where the command fails; counts in $passed and $failed. The command may add to $name.
+# where the command fails, and the time that it took; counts in $passed and $failed. The command may add to $name.
 passed=0
 failed=0
 attempt() {
     name=$1
     shift
     log=build/attempt.log
+    began=$(date +%s)
     mkdir -p build
     if "$@" >"$log" 2>&1; then
         passed=$((passed + 1)) result=ok
@@ -180,7 +181,7 @@ attempt() {
         failed=$((failed + 1)) result="not ok"
     fi
     count=$(grep -c '^ok ' "$log") && count=": $count checks" || count=
-    echo "$result $((passed + failed)) - $name$count"
+    echo "$result $((passed + failed)) - $name$count, $(($(date +%s) - began)) s"
     [ "$result" = ok ] || sed 's/^/# /' "$log"
 }
 
