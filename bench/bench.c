@@ -11,18 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef _WIN32
-#define setenv(name, value, replace) _putenv_s(name, value)
-#endif
-
 static const char *const default_layers[] = {
     SEED_LAYER,     "1x53x53:16",     "3x225x225:32",  "8x40x40:16",  "32x13x13:64",
     "64x57x57:64",  "64x113x113:128", "128x29x29:256", "512x9x9:512", "16x5x2001:32", /* very wide */
     "16x2001x5:32",                                                                   /* very tall */
 };
 
-bench_options options = {.min_time = 0.1};
-numpy_times baseline;
+static const char *const default_networks[] = {NETWORKS};
+
+bench_options options = {.min_time = 0.1, .tolerance = "5"};
 
 void fail(const char *message, const char *detail) {
     fprintf(stderr, "convpool-bench: %s%s\n", message, detail);
@@ -34,33 +31,6 @@ bool wanted(const convpool_kernel_info *info) {
     if (options.peers_isa != NULL && strcmp(options.peers_isa, info->isa) != 0) return false;
     return info->supported && (name == NULL || *name == 0 || strcmp(name, info->isa) == 0 ||
                                strcmp(name, info->algorithm) == 0 || strcmp(name, info->name) == 0);
-}
-
-/* The program that the project began with, timed here, where Python has NumPy and SciPy. */
-static void measure_baseline(void) {
-#ifdef _WIN32
-    static const char *const commands[] = {"python \"%CONVPOOL_SEED_LAYER_PY%\" 2>NUL",
-                                           "py -3 \"%CONVPOOL_SEED_LAYER_PY%\" 2>NUL"};
-#else
-    static const char *const commands[] = {"/usr/bin/python3 \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null",
-                                           "python3 \"$CONVPOOL_SEED_LAYER_PY\" 2>/dev/null"};
-#endif
-    setenv("CONVPOOL_SEED_LAYER_PY", SEED_LAYER_PY, 1); /* a path may hold anything */
-    for (size_t i = 0; i < 2 && baseline.scipy <= 0; i++) {
-        char name[32];
-        double seconds;
-        progress("timing the NumPy/SciPy program:", commands[i], 0, 0);
-        FILE *pipe = popen(commands[i], "r");
-        if (pipe == NULL) continue;
-        while (fscanf(pipe, "%31s %lf", name, &seconds) == 2) {
-            if (strcmp(name, "scipy") == 0) baseline.scipy = seconds;
-            if (strcmp(name, "shifted") == 0) baseline.shifted = seconds;
-            if (strcmp(name, "matmul") == 0) baseline.matmul = seconds;
-            if (strcmp(name, "im2col") == 0) baseline.im2col = seconds;
-        }
-        if (pclose(pipe) != 0) baseline.scipy = 0;
-    }
-    progress_end();
 }
 
 /* The peers read the environment when they start, so for each ISA this program runs again, as compare_at(). */
@@ -96,30 +66,53 @@ static bool fits(const convpool_layer_spec *shape) {
     return some;
 }
 
-static void add_problem(const char *shape) {
+static problem *add_problem(const char *shape) {
     problem *p = calloc(1, sizeof *p), **last = &options.problems;
     if (p == NULL) fail("out of memory", "");
     p->shape = shape;
+    while (*last != NULL)
+        last = &(*last)->next;
+    return *last = p;
+}
+
+static void add_layer(const char *shape) {
+    problem *p = add_problem(shape);
     if (!parse_layer(shape, &p->spec)) fail("not a layer in the form " LAYER_FORM ": ", shape);
     if (!fits(&p->spec)) fail("not a layer that can be run: ", shape);
     p->e = extents_of(&p->spec);
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = p;
+}
+
+/* Named as its file is, without folders and ".txt". */
+static void add_network(const char *path) {
+    const char *name = path;
+    for (const char *c = path; *c != 0; c++)
+        if (*c == '/' || *c == '\\') name = c + 1;
+    size_t length = strlen(name);
+    if (length > 4 && strcmp(name + length - 4, ".txt") == 0) length -= 4;
+    char *copy = calloc(length + 1, 1), error[NETWORK_ERROR];
+    if (copy == NULL) fail("out of memory", "");
+    memcpy(copy, name, length);
+    if (!read_network(path, &add_problem(copy)->network, error)) fail("not a network's file: ", error);
 }
 
 static const char usage[] =
-    "usage: convpool-bench [--kernel NAME] [--shape LAYER]... [--json FILE] [--min-time MS]\n"
-    "                      [--denormal] [--peers | --threads N]\n"
-    "Verifies and times fused layers (convolution, bias, ReLU, 2x2 max-pooling), on one thread.\n"
+    "usage: convpool-bench [--kernel NAME] [--shape LAYER]... [--network FILE]... [--json FILE]\n"
+    "                      [--report FILE] [--min-time MS] [--denormal] [--peers | --threads N]\n"
+    "       convpool-bench --compare A.json B.json [--tolerance PERCENT]\n"
+    "Verifies and times fused layers (convolution, bias, activation, 2x2 max-pooling) and whole\n"
+    "networks, on one thread.\n"
     "  --kernel NAME     only this ISA (avx2), algorithm (direct) or kernel (avx2-direct); else what\n"
-    "                    CONVPOOL_KERNEL in the environment names, if anything\n"
+    "                    CONVPOOL_KERNEL in the environment names, if anything; of networks, its ISA\n"
     "  --shape LAYER     this layer (may be repeated) in place of the usual list\n"
+    "  --network FILE    this network (may be repeated) in place of those in bench/networks\n"
     "  --json FILE       write the results to FILE as well; -: to stdout, and all else to stderr\n"
+    "  --report FILE     write a page of HTML that shows them; needs Python\n"
     "  --min-time MS     sample each kernel and layer for at least so long (default 100)\n"
     "  --denormal        inputs and results that are denormal numbers, in place of ordinary ones\n"
     "  --peers           then compare with other libraries, one thread and one ISA each\n"
-    "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n" LAYER_HELP;
+    "  --threads N       time the automatic choice alone, one image split among 1, 2, ... N threads\n"
+    "  --compare A B     what these two JSON files say differs, B over A, row by row; exit status 1\n"
+    "                    where something got slower by more than PERCENT (5); needs Python\n" LAYER_HELP NETWORK_HELP;
 
 /* "avx2:3": with the peers of this ISA, whose JSON goes to this file descriptor. */
 static void be_peers_process(char *argument) {
@@ -163,17 +156,27 @@ static bool is_first_kind(const problem *p) {
 
 static void complete_options(void) {
     if (options.peers && options.threads > 0) fail("--peers and --threads do not go together", "");
-    for (const problem *p = options.problems; p != NULL; p = p->next)
-        if (options.peers && !is_first_kind(p)) fail("--peers takes pooled layers of 2x2 filters alone: ", p->shape);
-    if (options.problems == NULL)
-        for (size_t i = 0; i < sizeof default_layers / sizeof *default_layers; i++)
-            add_problem(default_layers[i]);
+    for (const problem *p = options.problems; p != NULL; p = p->next) {
+        bool network = p->network.count > 0;
+        if (options.peers && !network && !is_first_kind(p))
+            fail("--peers takes pooled layers of 2x2 filters alone: ", p->shape);
+        if (options.threads > 0 && network) fail("--threads splits the image of a layer, not of a network: ", p->shape);
+    }
+    bool given = options.problems != NULL;
+    for (size_t i = 0; i < sizeof default_layers / sizeof *default_layers && !given; i++)
+        add_layer(default_layers[i]);
+    for (size_t i = 0; i < sizeof default_networks / sizeof *default_networks && !given && options.threads == 0; i++)
+        add_network(default_networks[i]);
     check_kernel();
 }
 
 static void parse_options(int argc, char **argv) {
     static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
                                                  {"shape", required_argument, NULL, 's'},
+                                                 {"network", required_argument, NULL, 'w'},
+                                                 {"report", required_argument, NULL, 'r'},
+                                                 {"compare", required_argument, NULL, 'c'},
+                                                 {"tolerance", required_argument, NULL, 'o'},
                                                  {"json", required_argument, NULL, 'j'},
                                                  {"min-time", required_argument, NULL, 't'},
                                                  {"peers", optional_argument, NULL, 'p'},
@@ -185,7 +188,15 @@ static void parse_options(int argc, char **argv) {
         char *end = NULL;
         switch (c) {
         case 'k': options.kernel = optarg; break;
-        case 's': add_problem(optarg); break;
+        case 's': add_layer(optarg); break;
+        case 'w': add_network(optarg); break;
+        case 'r': options.report = optarg; break;
+        case 'c':
+            if (optind >= argc) fail("--compare takes two files", "");
+            options.compare[0] = optarg;
+            options.compare[1] = argv[optind++];
+            break;
+        case 'o': options.tolerance = optarg; break;
         case 'j': options.json = optarg; break;
         case 't':
             options.min_time = strtod(optarg, &end) * 1e-3;
@@ -211,7 +222,7 @@ static void parse_options(int argc, char **argv) {
         fputs(usage, stderr);
         exit(2);
     }
-    complete_options();
+    if (options.compare[0] == NULL) complete_options();
 }
 
 /* What this program is when peers_run_again() has run it. */
@@ -222,50 +233,64 @@ static int compare_at(const char *isa) {
     const char *wrong = peers_start(isa, strcmp(best.isa, isa) == 0);
     if (wrong != NULL) fail("peers: ", wrong);
     for (problem *p = options.problems; p != NULL; p = p->next) {
-        run_problem(p);
+        if (p->network.count > 0) continue;
+        prepare_problem(p);
+        measure_problem(p);
         print_peers(p);
+        release_problem(p);
     }
     write_peers_json(options.peers_json);
     return fclose(options.peers_json) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static bool json_is_stdout(void) { return strcmp(options.json, "-") == 0; }
+static bool is_stdout(const char *path) { return strcmp(path, "-") == 0; }
 
 /* Opened before anything is measured, so as to fail early; but what a file holds stays until there is something better.
  * Where it is stdout, what else is printed there goes to stderr from now on. */
-static FILE *open_json(void) {
+static FILE *open_json(const char *path) {
     FILE *json = NULL;
-    if (!json_is_stdout())
-        json = fopen(options.json, "a");
+    if (!is_stdout(path))
+        json = fopen(path, "a");
     else if ((json = fdopen(dup(STDOUT_FILENO), "w")) != NULL && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         json = NULL;
-    if (json == NULL) fail("cannot write ", options.json);
+    if (json == NULL) fail("cannot write ", path);
     return json;
 }
 
-static void close_json(FILE *json) {
-    if (!json_is_stdout() && (json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
+static void close_json(FILE *json, const char *path) {
+    if (!is_stdout(path) && (json = freopen(path, "w", json)) == NULL) fail("cannot write ", path);
     write_json(json);
-    if (fclose(json) != 0) fail("cannot write ", options.json);
+    if (fclose(json) != 0) fail("cannot write ", path);
+}
+
+static void measure_all(int argc, char **argv) {
+    for (problem *p = options.problems; p != NULL; p = p->next)
+        if (strcmp(p->shape, SEED_LAYER) == 0) {
+            measure_baseline();
+            break;
+        }
+    /* Pinned: a sample that moves to another core measures the move. */
+    if (!crew_start(options.threads > 0 ? options.threads : 1)) fail("cannot make threads", "");
+    print_machine(stdout, BUILD_OPTIONS);
+    for (problem *p = options.problems; p != NULL; p = p->next) {
+        prepare_problem(p);
+        measure_problem(p);
+        print_problem(p);
+        fflush(stdout);
+        release_problem(p);
+    }
+    print_notes();
+    if (options.peers) run_peers(argc, argv);
 }
 
 int main(int argc, char **argv) {
     parse_options(argc, argv);
+    if (options.compare[0] != NULL) return compare_reports();
     if (options.peers_isa != NULL) return compare_at(options.peers_isa);
-    FILE *json = options.json != NULL ? open_json() : NULL;
-    bool seed = false;
-    for (problem *p = options.problems; p != NULL; p = p->next)
-        seed |= strcmp(p->shape, SEED_LAYER) == 0;
-    if (seed) measure_baseline();
-    /* Pinned: a sample that moves to another core measures the move. */
-    if (!crew_start(options.threads > 0 ? options.threads : 1)) fail("cannot make threads", "");
-    for (problem *p = options.problems; p != NULL; p = p->next)
-        run_problem(p);
-    print_heading();
-    for (problem *p = options.problems; p != NULL; p = p->next)
-        print_problem(p);
-    print_notes();
-    if (options.peers) run_peers(argc, argv);
-    if (json != NULL) close_json(json);
+    FILE *json = options.json != NULL ? open_json(options.json) : NULL;
+    if (options.report != NULL) check_report();
+    measure_all(argc, argv);
+    if (json != NULL) close_json(json, options.json);
+    if (options.report != NULL) make_report();
     return EXIT_SUCCESS;
 }

@@ -13,8 +13,11 @@ def number(value, least=0.0):
 def main():
     report = json.load(open(sys.argv[1], encoding="utf-8"))
     assert report["schema"] == 1, report["schema"]
-    for name in ("version", "cpu", "compiler", "options"):
+    for name in ("version", "cpu", "compiler", "options", "flags", "commit", "date", "os"):
         assert isinstance(report[name], str) and report[name], name
+    assert len(report["cache_bytes"]) == 3 and isinstance(report["features"], list), report
+    for name in ("family", "model", "stepping"):
+        assert isinstance(report[name], int), name
     number(report["clock_ghz"])
     assert set(report["peak_gflops"]) == set(report["peak_flop_per_cycle"]) and report["peak_gflops"]
     for peaks in (report["peak_gflops"], report["peak_flop_per_cycle"]):
@@ -24,7 +27,17 @@ def main():
     for name in ("measured_seconds", "best_numpy_seconds"):
         if report["baseline"][name] is not None:
             number(report["baseline"][name])
-    assert report["results"]
+    assert report["results"] or report["networks"]
+    for result in report["results"] + report["networks"]:
+        for name in ("part_medians_us", "part_peak_fractions"):
+            assert len(result[name]) == 8, result
+            for value in result[name]:
+                number(value)
+    for result in report["networks"]:
+        for name in ("median_us", "min_us", "p90_us", "gflops", "peak_fraction", "stages", "multiply_adds"):
+            number(result[name])
+        assert result["network"] and result["kernel"] in report["peak_gflops"], result
+        assert 0 <= result["largest_difference"] <= 1e-5, result
     kernels, automatic = {}, {}
     for result in report["results"]:
         kernels.setdefault(result["shape"], []).append(result["kernel"])
@@ -38,6 +51,8 @@ def main():
         if result["automatic"]:
             automatic.setdefault((result["shape"], result["kernel"].split("-")[0]), set()).add(result["kernel"])
         number(result["threads"])
+        if result["cold_median_us"] is not None:
+            number(result["cold_median_us"])
     assert all(len(names) == 1 for names in automatic.values()), automatic
     if all(result["threads"] == 1 for result in report["results"]):
         assert len({tuple(sorted(names)) for names in kernels.values()}) == 1, kernels

@@ -21,20 +21,6 @@ void progress_end(void) {
     if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
 }
 
-void print_heading(void) {
-    char cpu[64];
-    convpool_cpu_name(cpu, sizeof cpu);
-    printf("convpool %s, %s\n%s\n%s, about %.2f GHz\n", convpool_version(), compiler_name(), BUILD_OPTIONS, cpu,
-           quantile(&clock_ghz, 0.5));
-    printf("peaks measured:");
-    for (probe *p = probes; p->isa != NULL; p++)
-        if (p->wanted)
-            printf(" %s %.1f GFLOP/s (%.1f a cycle)%s", p->isa, quantile(&p->gflops, 0.5),
-                   quantile(&p->flop_per_cycle, 0.5),
-                   p[1].isa != NULL && p[1].wanted ? (p - probes) % 2 ? ",\n               " : "," : "");
-    printf("\n");
-}
-
 static void print_threads(const problem *p) {
     printf("\n%s by %s, in bands of rows\n%8s %10s %10s %10s %9s\n", p->shape, p->entries->kernel.name, "threads",
            "median us", "min us", "p90 us", "speed-up");
@@ -43,37 +29,46 @@ static void print_threads(const problem *p) {
                e->lead);
 }
 
-void print_problem(const problem *p) {
-    if (options.threads > 0) {
-        print_threads(p);
-        return;
-    }
-    bool seed = strcmp(p->shape, SEED_LAYER) == 0;
-    printf("\n%s%s\n", p->shape, seed ? " (the seed layer)" : "");
-    printf("%-18s %10s %10s %10s %8s %9s %11s%s\n", "kernel", "median us", "min us", "p90 us", "GFLOP/s", "of peak",
-           "error/bound", seed ? "   speed-up" : "");
-    for (size_t k = 0; k < p->count; k++) {
-        const entry *e = &p->entries[k];
-        char name[32];
-        snprintf(name, sizeof name, "%s%s", e->kernel.name, e->automatic ? " *" : "");
-        printf("%-18s %10.2f %10.2f %10.2f %8.1f %9.2f %11.4f", name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
-               e->gflops, e->fraction, e->error_ratio);
-        if (seed) printf(" %9.0fx", PUBLISHED_SECONDS / e->median);
-        printf("\n");
-    }
-    if (!seed) return;
+/* What the seed layer's times are over those of NumPy's. */
+static void print_baseline(const entry *best) {
     printf("speed-up: over the published %.3f s of the NumPy/SciPy program\n", PUBLISHED_SECONDS);
     if (baseline.scipy <= 0) {
         printf("that program was not timed here: no python3 with NumPy and SciPy\n");
         return;
     }
-    double best = p->entries[0].median;
-    printf("that program here, today: %.4f s, %.0fx what %s takes;\n", baseline.scipy, baseline.scipy / best,
-           p->entries[0].kernel.name);
+    printf("that program here, today: %.4f s, %.0fx what %s takes;\n", baseline.scipy, baseline.scipy / best->median,
+           best->kernel.name);
     printf("better NumPy: shifted copies %.4f s (%.0fx), four matrix products %.4f s (%.0fx);\n", baseline.shifted,
-           baseline.shifted / best, baseline.matmul, baseline.matmul / best);
+           baseline.shifted / best->median, baseline.matmul, baseline.matmul / best->median);
     printf("the best NumPy known, im2col and one matrix product: %.6f s, %.1fx what %s takes\n", baseline.im2col,
-           baseline.im2col / best, p->entries[0].kernel.name);
+           baseline.im2col / best->median, best->kernel.name);
+}
+
+void print_problem(const problem *p) {
+    if (options.threads > 0) {
+        print_threads(p);
+        return;
+    }
+    bool seed = strcmp(p->shape, SEED_LAYER) == 0, network = p->network.count > 0;
+    if (network)
+        printf("\n%s, a network of %zu stages and %.2f million multiplications\n", p->shape, p->network.count,
+               p->network.multiply_adds * 1e-6);
+    else
+        printf("\n%s%s\n", p->shape, seed ? " (the seed layer)" : "");
+    printf("%-18s %10s %10s %10s %10s %8s %8s %11s%s\n", network ? "instruction set" : "kernel", "median us", "min us",
+           "p90 us", "cold us", "GFLOP/s", "of peak", network ? "difference" : "error/bound", seed ? "  speed-up" : "");
+    for (size_t k = 0; k < p->count; k++) {
+        const entry *e = &p->entries[k];
+        char name[32], cold[32] = "";
+        snprintf(name, sizeof name, "%s%s", e->kernel.name, e->automatic && !network ? " *" : "");
+        if (e->cold_median > 0) snprintf(cold, sizeof cold, "%.2f", e->cold_median * 1e6);
+        printf("%-18s %10.2f %10.2f %10.2f %10s %8.1f %8.2f ", name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6,
+               cold, e->gflops, e->fraction);
+        printf(network ? "%11.1e" : "%11.4f", e->error_ratio);
+        if (seed) printf(" %8.0fx", PUBLISHED_SECONDS / e->median);
+        printf("\n");
+    }
+    if (seed) print_baseline(&p->entries[0]);
 }
 
 void print_peers(const problem *p) {
@@ -89,17 +84,27 @@ void print_peers(const problem *p) {
     }
 }
 
-/* What the columns mean, and the largest error of all. */
+/* The peaks, what the columns mean, and the largest error of all. */
 void print_notes(void) {
+    printf("\nclock: about %.2f GHz; peaks:", quantile(&clock_ghz, 0.5));
+    const char *separator = " ";
+    for (probe *p = probes; p->isa != NULL; p++)
+        if (p->gflops.count > 0) {
+            printf("%s%s %.1f GFLOP/s (%.1f a cycle)", separator, p->isa, quantile(&p->gflops, 0.5),
+                   quantile(&p->flop_per_cycle, 0.5));
+            separator = ", ";
+        }
     printf("%s", options.threads > 0 ? "" : "\n*: the automatic choice at its instruction set.");
-    printf("\nGFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
+    printf("\ncold: the median with weights that are in no cache next to the core.\n"
+           "GFLOP/s: the direct convolution's multiplications and additions over the median time.\n"
            "of peak: that rate over the peak of the instruction set in the same round, the median of all rounds.\n"
-           "error/bound: the largest error in any output over the bound on it that holds for any data.\n");
+           "error/bound: the largest error in any output over the bound on it that holds for any data.\n"
+           "difference: the largest error in any output of a network over its largest output.\n");
     const entry *worst = NULL;
     for (problem *p = options.problems; p != NULL; p = p->next)
-        for (size_t k = 0; k < p->count; k++)
+        for (size_t k = 0; k < p->count && p->network.count == 0; k++)
             if (worst == NULL || p->entries[k].error_ratio > worst->error_ratio) worst = &p->entries[k];
-    if (worst != NULL) printf("The largest of these here: %.4f, of %s.\n", worst->error_ratio, worst->kernel.name);
+    if (worst != NULL) printf("The largest error/bound here: %.4f, of %s.\n", worst->error_ratio, worst->kernel.name);
 }
 
 void write_peers_json(FILE *file) {
@@ -125,21 +130,13 @@ static void copy_peers_json(FILE *file) {
         fputc(c, file);
 }
 
-static void write_machine(FILE *file) {
-    char cpu[64];
-    convpool_cpu_name(cpu, sizeof cpu);
-    fprintf(file, "{\"schema\": 1, \"version\": \"%s\", \"cpu\": ", convpool_version());
-    json_string(file, cpu);
-    fprintf(file, ", \"compiler\": ");
-    json_string(file, compiler_name());
-    fprintf(file, ", \"options\": ");
-    json_string(file, BUILD_OPTIONS);
+static void write_peaks(FILE *file) {
     fprintf(file, ",\n \"clock_ghz\": %.3f", quantile(&clock_ghz, 0.5));
     for (int what = 0; what < 2; what++) {
         const char *separator = "";
         fprintf(file, ",\n \"%s\": {", what ? "peak_flop_per_cycle" : "peak_gflops");
         for (probe *p = probes; p->isa != NULL; p++)
-            if (p->wanted) {
+            if (p->gflops.count > 0) {
                 fprintf(file, "%s\"%s\": %.2f", separator, p->isa,
                         quantile(what ? &p->flop_per_cycle : &p->gflops, 0.5));
                 separator = ", ";
@@ -155,29 +152,62 @@ static void write_baseline(FILE *file) {
     fprintf(file, baseline.im2col > 0 ? "%.6f}" : "null}", baseline.im2col);
 }
 
+static void write_parts(FILE *file, const char *name, const double parts[PARTS], double unit) {
+    fprintf(file, ",\n   \"%s\": [", name);
+    for (size_t i = 0; i < PARTS; i++)
+        fprintf(file, "%s%.6g", i ? ", " : "", parts[i] * unit);
+    fprintf(file, "]");
+}
+
+/* What layers and networks have in common. */
+static void write_times(FILE *file, const entry *e) {
+    fprintf(file,
+            ", \"kernel\": \"%s\", \"automatic\": %s, \"threads\": %zu,\n   \"median_us\": %.3f, \"min_us\": %.3f, "
+            "\"p90_us\": %.3f, \"gflops\": %.2f, \"peak_fraction\": %.4f",
+            e->kernel.name, e->automatic ? "true" : "false", e->threads > 0 ? e->threads : 1, e->median * 1e6,
+            e->least * 1e6, e->p90 * 1e6, e->gflops, e->fraction);
+    write_parts(file, "part_medians_us", e->seconds_parts, 1e6);
+    write_parts(file, "part_peak_fractions", e->fraction_parts, 1);
+}
+
 static void write_results(FILE *file) {
     const char *separator = "";
     for (const problem *p = options.problems; p != NULL; p = p->next)
-        for (size_t k = 0; k < p->count; k++, separator = ",") {
+        for (size_t k = 0; k < p->count && p->network.count == 0; k++, separator = ",") {
             const entry *e = &p->entries[k];
+            fprintf(file, "%s\n  {\"shape\": \"%s\"", separator, p->shape);
+            write_times(file, e);
+            fprintf(file, e->cold_median > 0 ? ",\n   \"cold_median_us\": %.3f" : ",\n   \"cold_median_us\": null",
+                    e->cold_median * 1e6);
             fprintf(file,
-                    "%s\n  {\"shape\": \"%s\", \"kernel\": \"%s\", \"automatic\": %s, \"threads\": %zu, \"median_us\": "
-                    "%.3f, \"min_us\": %.3f, "
-                    "\"p90_us\": %.3f, "
-                    "\"gflops\": %.2f, \"peak_fraction\": %.4f, \"speedup_published\": ",
-                    separator, p->shape, e->kernel.name, e->automatic ? "true" : "false",
-                    e->threads > 0 ? e->threads : 1, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, e->gflops,
-                    e->fraction);
-            fprintf(file, strcmp(p->shape, SEED_LAYER) == 0 ? "%.1f" : "null", PUBLISHED_SECONDS / e->median);
+                    strcmp(p->shape, SEED_LAYER) == 0 ? ", \"speedup_published\": %.1f"
+                                                      : ", \"speedup_published\": null",
+                    PUBLISHED_SECONDS / e->median);
             fprintf(file, ", \"max_error_bound_ratio\": %.6f}", e->error_ratio);
         }
 }
 
+static void write_networks(FILE *file) {
+    const char *separator = "";
+    for (const problem *p = options.problems; p != NULL; p = p->next)
+        for (size_t k = 0; k < p->count && p->network.count > 0; k++, separator = ",") {
+            fprintf(file, "%s\n  {\"network\": ", separator);
+            json_string(file, p->shape);
+            write_times(file, &p->entries[k]);
+            fprintf(file, ", \"stages\": %zu, \"multiply_adds\": %.0f, \"largest_difference\": %.3g}", p->network.count,
+                    p->network.multiply_adds, p->entries[k].error_ratio);
+        }
+}
+
 void write_json(FILE *file) {
-    write_machine(file);
+    fprintf(file, "{\"schema\": 1, ");
+    write_machine(file, BUILD_OPTIONS);
+    write_peaks(file);
     write_baseline(file);
     fprintf(file, ",\n \"results\": [");
     write_results(file);
+    fprintf(file, "],\n \"networks\": [");
+    write_networks(file);
     fprintf(file, "],\n \"peers\": [");
     copy_peers_json(file);
     fprintf(file, "]}\n");

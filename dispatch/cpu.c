@@ -85,14 +85,23 @@ void convpool_cpu_feature_names(unsigned features, char *text, size_t size) {
             used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " " : "", needs_table[i].name);
 }
 
-void convpool_cpu_name(char *text, size_t size) {
-    const char *name = "";
+convpool_cpu convpool_cpu_describe(void) {
+    convpool_cpu cpu = {.name = "unknown"};
 #ifdef CONVPOOL_CPU_FEATURES
     X86Info info = GetX86Info();
+    CacheInfo caches = GetX86CacheInfo();
     size_t length = strlen(info.brand_string); /* often padded with spaces */
     while (length > 0 && info.brand_string[length - 1] == ' ')
         info.brand_string[--length] = 0;
-    name = info.brand_string + strspn(info.brand_string, " ");
+    if (length > 0) snprintf(cpu.name, sizeof cpu.name, "%s", info.brand_string + strspn(info.brand_string, " "));
+    snprintf(cpu.vendor, sizeof cpu.vendor, "%s", info.vendor);
+    cpu.family = info.family, cpu.model = info.model, cpu.stepping = info.stepping;
+    for (int i = 0; i < caches.size; i++) {
+        const CacheLevelInfo *cache = &caches.levels[i];
+        bool holds_data = cache->cache_type == CPU_FEATURE_CACHE_DATA || cache->cache_type == CPU_FEATURE_CACHE_UNIFIED;
+        if (holds_data && cache->level >= 1 && cache->level <= 3)
+            cpu.cache[cache->level - 1] = (size_t)cache->cache_size;
+    }
 #endif
-    snprintf(text, size, "%s", *name ? name : "unknown");
+    return cpu;
 }

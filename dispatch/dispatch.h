@@ -64,7 +64,12 @@ const char *convpool_cpu_reason(unsigned needs, unsigned features);
 /* The names, separated by spaces, of those CONVPOOL_NEEDS_... that are in features. */
 void convpool_cpu_feature_names(unsigned features, char *text, size_t size);
 
-/* The CPU's own name for itself, or "unknown". */
-void convpool_cpu_name(char *text, size_t size);
+/* Which CPU this is, for reports: "unknown", "" and 0 where that cannot be told. */
+typedef struct convpool_cpu {
+    char name[64], vendor[16];
+    int family, model, stepping;
+    size_t cache[3]; /* bytes of the caches for data, from the first level on */
+} convpool_cpu;
+convpool_cpu convpool_cpu_describe(void);
 
 #endif

@@ -34,6 +34,11 @@ void reference_bits(const convpool_layer_spec *spec, const char *algorithm, bool
 void reference_bound(const convpool_layer_spec *spec, const char *algorithm, const float *input, const float *weights,
                      const float *bias, double *bound);
 
+/* What a network returns, to the last bit: its stages one by one, with the algorithms of its layers; or, where it is
+ * NULL, with layers in double precision that are rounded. For free(). */
+float *reference_network(const convpool_stage *stages, size_t count, const convpool_network *network, bool fused,
+                         const float *input);
+
 /* Whether the kernels of this ISA have fused multiply-add. */
 bool isa_is_fused(const char *isa);
 

@@ -2,6 +2,7 @@
 /* convpool-info: what this build is, what this CPU can do, and which kernel a layer would get. */
 #include "bits.h"
 #include "dispatch.h"
+#include "notation.h"
 #include "report.h"
 
 #include <inttypes.h>
@@ -9,9 +10,10 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: convpool-info [--json] [--bits] [LAYER]...\n"
-    "Lists the library's version and build, the CPU's features, every kernel that is built in,\n"
-    "what CONVPOOL_KERNEL says, and the kernel that each layer given would get.\n" LAYER_HELP
+    "usage: convpool-info [--json] [--bits] [LAYER | FILE]...\n"
+    "Lists the library's version and build, the CPU and its features, every kernel that is built in,\n"
+    "what CONVPOOL_KERNEL says, and the kernel that each layer given would get, and each stage of the\n"
+    "network in a file.\n" LAYER_HELP NETWORK_HELP
     "--bits   runs a fixed list of layers on every supported kernel and prints a hash of the results:\n"
     "         for one algorithm it is the same on all machines and kernels with fused multiply-add\n"
     "         (avx2, avx512, neon), and on all without (scalar, sse2)\n";
@@ -51,9 +53,8 @@ static const char *bits_text(const convpool_kernel_info *info, bool asked) {
     return text;
 }
 
-static void print_text(const char *cpu, const char *features, const char *environment, bool bits) {
-    printf("convpool %s\ncompiler         %s\noptions          %s\nCPU              %s\nfeatures         %s\n",
-           convpool_version(), compiler_name(), BUILD_OPTIONS, cpu, *features ? features : "(none to detect)");
+static void print_text(const char *environment, bool bits) {
+    print_machine(stdout, BUILD_OPTIONS);
     printf("CONVPOOL_KERNEL  %s\n\nkernel            supported%s\n", environment == NULL ? "(not set)" : environment,
            bits ? "  bits" : "");
     convpool_kernel_info info;
@@ -72,20 +73,10 @@ static void print_layer_text(const layer_report *r, bool first) {
         printf("%-17s %-17s %-14s %12zu %14zu\n", r->shape, r->kernel, output, r->memory, r->scratch);
 }
 
-static void print_json(const char *cpu, const char *features, const char *environment, bool bits) {
-    printf("{\"schema\": 1, \"version\": \"%s\", \"compiler\": ", convpool_version());
-    json_string(stdout, compiler_name());
-    printf(", \"options\": ");
-    json_string(stdout, BUILD_OPTIONS);
-    printf(",\n \"cpu\": ");
-    json_string(stdout, cpu);
-    printf(", \"features\": [");
-    for (const char *name = features; *name != 0;) {
-        size_t length = strcspn(name, " ");
-        printf("%s\"%.*s\"", name == features ? "" : ", ", (int)length, name);
-        name += length + (name[length] == ' ');
-    }
-    printf("],\n \"convpool_kernel\": ");
+static void print_json(const char *environment, bool bits) {
+    printf("{\"schema\": 1, ");
+    write_machine(stdout, BUILD_OPTIONS);
+    printf(",\n \"convpool_kernel\": ");
     json_string(stdout, environment);
     printf(",\n \"kernels\": [");
     convpool_kernel_info info;
@@ -110,10 +101,71 @@ static void print_layer_json(const layer_report *r, bool first) {
     printf("}");
 }
 
+/* A network's stages, each with the kernel that it would get; false where it cannot be made. */
+static bool print_network(const char *path, const network_file *file) {
+    convpool_network *network;
+    convpool_status status = convpool_network_create(file->stages, file->count, &network);
+    if (status != CONVPOOL_OK) return printf("\n%s: refused: %s\n", path, convpool_status_string(status)), false;
+    printf("\n%s: %zu bytes, and %zu of scratch\nstage             kernel            input\n", path,
+           convpool_network_memory_size(file->stages, file->count), convpool_network_scratch_size(network));
+    for (size_t i = 0; i < file->count; i++) {
+        const convpool_layer_spec *s = &file->stages[i].spec;
+        const char *kernel = convpool_layer_kernel(convpool_network_layer(network, i));
+        printf("%-17s %-17s %zux%zux%zu\n", stage_word(file->stages[i].kind), *kernel ? kernel : "-", s->in_channels,
+               s->in_height, s->in_width);
+    }
+    convpool_network_destroy(network);
+    return true;
+}
+
+static bool print_network_json(const char *path, const network_file *file, bool first) {
+    convpool_network *network;
+    convpool_status status = convpool_network_create(file->stages, file->count, &network);
+    printf("%s\n  {\"file\": ", first ? "" : ",");
+    json_string(stdout, path);
+    printf(", \"error\": ");
+    json_string(stdout, status == CONVPOOL_OK ? NULL : convpool_status_string(status));
+    printf(", \"memory_bytes\": %zu, \"scratch_bytes\": %zu, \"stages\": [",
+           convpool_network_memory_size(file->stages, file->count), convpool_network_scratch_size(network));
+    for (size_t i = 0; i < file->count; i++) {
+        const convpool_layer_spec *s = &file->stages[i].spec;
+        printf("%s\n   {\"kind\": \"%s\", \"kernel\": \"%s\", \"input\": [%zu, %zu, %zu]}", i ? "," : "",
+               stage_word(file->stages[i].kind), convpool_layer_kernel(convpool_network_layer(network, i)),
+               s->in_channels, s->in_height, s->in_width);
+    }
+    printf("]}");
+    convpool_network_destroy(network);
+    return status == CONVPOOL_OK;
+}
+
+/* Prints layers, or with `networks` networks; false where one was refused. */
+static bool print_arguments(int argc, char **argv, bool json, bool networks) {
+    bool first = true, good = true;
+    for (int i = 1; i < argc; i++) {
+        convpool_layer_spec spec = {0};
+        if (strncmp(argv[i], "--", 2) == 0 || parse_layer(argv[i], &spec) == networks) continue;
+        if (networks) {
+            char error[NETWORK_ERROR];
+            network_file file;
+            good &= read_network(argv[i], &file, error) &&
+                    (json ? print_network_json(argv[i], &file, first) : print_network(argv[i], &file));
+            free_network(&file);
+        } else {
+            layer_report report = report_layer(argv[i], &spec);
+            (json ? print_layer_json : print_layer_text)(&report, first);
+            good &= report.error == NULL;
+        }
+        first = false;
+    }
+    return good;
+}
+
 int main(int argc, char **argv) {
-    bool json = false, bits = false, refused = false, first = true;
+    bool json = false, bits = false;
     for (int i = 1; i < argc; i++) {
         convpool_layer_spec spec;
+        char error[NETWORK_ERROR];
+        network_file file;
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
         } else if (strcmp(argv[i], "--bits") == 0) {
@@ -121,24 +173,22 @@ int main(int argc, char **argv) {
         } else if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
             return EXIT_SUCCESS;
-        } else if (!parse_layer(argv[i], &spec)) {
-            fprintf(stderr, "convpool-info: '%s' is not a layer in the form " LAYER_FORM "\n%s", argv[i], usage);
+        } else if (parse_layer(argv[i], &spec)) {
+            continue;
+        } else if (read_network(argv[i], &file, error)) {
+            free_network(&file);
+        } else {
+            fprintf(stderr,
+                    "convpool-info: '%s' is neither a layer in the form " LAYER_FORM "\nnor a network's file: %s\n",
+                    argv[i], error);
             return 2;
         }
     }
-    char cpu[64], features[128];
     const char *environment = getenv("CONVPOOL_KERNEL");
-    convpool_cpu_name(cpu, sizeof cpu);
-    convpool_cpu_feature_names(convpool_cpu_features(), features, sizeof features);
-    (json ? print_json : print_text)(cpu, features, environment, bits);
-    for (int i = 1; i < argc; i++) {
-        convpool_layer_spec spec = {0};
-        if (!parse_layer(argv[i], &spec)) continue;
-        layer_report report = report_layer(argv[i], &spec);
-        (json ? print_layer_json : print_layer_text)(&report, first);
-        first = false;
-        refused |= report.error != NULL;
-    }
+    (json ? print_json : print_text)(environment, bits);
+    bool good = print_arguments(argc, argv, json, false);
+    if (json) printf("],\n \"networks\": [");
+    good &= print_arguments(argc, argv, json, true);
     if (json) printf("]}\n");
-    return refused ? EXIT_FAILURE : EXIT_SUCCESS;
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

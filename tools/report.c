@@ -1,72 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* Reads a number and what must follow it, if anything must. */
-static bool parse_extent(const char **text, char after, size_t *extent) {
-    char *end;
-    if (!isdigit((unsigned char)**text)) return false; /* strtoull would take a sign or a space */
-    errno = 0;
-    unsigned long long value = strtoull(*text, &end, 10);
-    if (errno != 0 || value > SIZE_MAX || (after != 0 && *end != after)) return false;
-    *extent = (size_t)value;
-    *text = end + (after != 0);
-    return true;
-}
-
-/* Reads a word. */
-static bool parse_word(const char **text, const char *word) {
-    size_t length = strlen(word);
-    if (strncmp(*text, word, length) != 0) return false;
-    *text += length;
-    return true;
-}
-
-/* One of a layer's options, behind its colon. */
-static bool parse_option(const char **text, convpool_layer_spec *s, bool *same) {
-    if (parse_word(text, "none")) return s->pool = CONVPOOL_POOL_NONE, true;
-    if (parse_word(text, "ceil")) return s->pool = CONVPOOL_POOL_MAX_2X2_CEIL, true;
-    if (parse_word(text, "hwc")) return s->input_layout = s->output_layout = CONVPOOL_IMAGE_HWC, true;
-    if (parse_word(text, "same")) return *same = true;
-    if (parse_word(text, "k"))
-        return parse_extent(text, 'x', &s->filter_height) && parse_extent(text, 0, &s->filter_width);
-    if (parse_word(text, "s"))
-        return parse_extent(text, 'x', &s->stride_height) && parse_extent(text, 0, &s->stride_width);
-    return parse_word(text, "p") && parse_extent(text, ',', &s->pad_top) && parse_extent(text, ',', &s->pad_left) &&
-           parse_extent(text, ',', &s->pad_bottom) && parse_extent(text, 0, &s->pad_right);
-}
-
-/* Zeros around an image such that there is an output for each step of the stride: the lesser half before it. */
-static void pad_same(size_t extent, size_t filter, size_t stride, size_t *before, size_t *after) {
-    size_t last = extent == 0 ? 0 : (extent - 1) / stride * stride,
-           all = last + filter > extent ? last + filter - extent : 0;
-    *before = all / 2;
-    *after = all - all / 2;
-}
-
-bool parse_layer(const char *text, convpool_layer_spec *spec) {
-    bool same = false;
-    *spec = (convpool_layer_spec){.filter_height = 2, .filter_width = 2, .stride_height = 1, .stride_width = 1};
-    if (!parse_extent(&text, 'x', &spec->in_channels) || !parse_extent(&text, 'x', &spec->in_height) ||
-        !parse_extent(&text, ':', &spec->in_width) || !parse_extent(&text, 0, &spec->out_channels))
-        return false;
-    while (*text == ':') {
-        text++;
-        if (!parse_option(&text, spec, &same)) return false;
-    }
-    if (spec->filter_height == 0 || spec->filter_width == 0 || spec->stride_height == 0 || spec->stride_width == 0)
-        return false;
-    if (same) {
-        pad_same(spec->in_height, spec->filter_height, spec->stride_height, &spec->pad_top, &spec->pad_bottom);
-        pad_same(spec->in_width, spec->filter_width, spec->stride_width, &spec->pad_left, &spec->pad_right);
-    }
-    return *text == 0;
-}
+#ifndef _WIN32
+#include <sys/utsname.h>
+#endif
+#ifdef COMMIT_HEADER
+#include COMMIT_HEADER
+#else
+#define COMMIT "unknown"
+#endif
+#ifndef BUILD_FLAGS
+#define BUILD_FLAGS ""
+#endif
 
 const char *compiler_name(void) {
 #if defined(__clang__)
@@ -94,4 +43,109 @@ void json_string(FILE *file, const char *text) {
             fputc(c, file);
     }
     fputc('"', file);
+}
+
+/* What Linux says in files where the library asks no CPU, as on Arm: who made it, and which it is, from its Main ID
+ * Register; and the sizes of its caches. */
+static void read_cpuinfo(convpool_cpu *cpu) {
+    static const char *const keys[] = {"CPU implementer", "CPU architecture", "CPU part", "CPU revision"};
+    char line[256], values[4][16] = {"", "", "", ""};
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        for (size_t i = 0; i < 4; i++)
+            if (strncmp(line, keys[i], strlen(keys[i])) == 0 && values[i][0] == 0 && strchr(line, ':') != NULL)
+                sscanf(strchr(line, ':') + 1, "%15s", values[i]);
+    if (file != NULL) fclose(file);
+    snprintf(cpu->vendor, sizeof cpu->vendor, "%s", values[0]);
+    cpu->family = (int)strtol(values[1], NULL, 0);
+    cpu->model = (int)strtol(values[2], NULL, 0);
+    cpu->stepping = (int)strtol(values[3], NULL, 0);
+    if (*values[0] != 0)
+        snprintf(cpu->name, sizeof cpu->name, "implementer %s part %s revision %s", values[0], values[2], values[3]);
+}
+
+static void read_caches(convpool_cpu *cpu) {
+    for (int i = 0; i < 8; i++) {
+        char path[96], type[16] = "", unit = 0;
+        unsigned level = 0, size = 0;
+        static const char *const names[] = {"level", "type", "size"};
+        for (int what = 0; what < 3; what++) {
+            snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", i, names[what]);
+            FILE *file = fopen(path, "r");
+            if (file == NULL) return;
+            int found = what == 0   ? fscanf(file, "%u", &level)
+                        : what == 1 ? fscanf(file, "%15s", type)
+                                    : fscanf(file, "%u%c", &size, &unit);
+            fclose(file);
+            if (found < 1) return;
+        }
+        if (strcmp(type, "Instruction") != 0 && level >= 1 && level <= 3)
+            cpu->cache[level - 1] = (size_t)size * (unit == 'M' ? 1u << 20 : unit == 'K' ? 1u << 10 : 1);
+    }
+}
+
+machine machine_describe(void) {
+    machine m = {.cpu = convpool_cpu_describe()};
+    if (*m.cpu.vendor == 0) read_cpuinfo(&m.cpu);
+    if (m.cpu.cache[0] == 0) read_caches(&m.cpu);
+    convpool_cpu_feature_names(convpool_cpu_features(), m.features, sizeof m.features);
+#ifdef _WIN32
+    snprintf(m.os, sizeof m.os, "Windows");
+#else
+    struct utsname u;
+    if (uname(&u) == 0) snprintf(m.os, sizeof m.os, "%s %s %s", u.sysname, u.release, u.machine);
+#endif
+    time_t now = time(NULL);
+    const struct tm *utc = gmtime(&now);
+    if (utc != NULL) strftime(m.date, sizeof m.date, "%Y-%m-%dT%H:%M:%SZ", utc);
+    return m;
+}
+
+void print_machine(FILE *file, const char *options) {
+    machine m = machine_describe();
+    fprintf(file, "convpool %s, commit %s\ncompiler         %s\noptions          %s\n", convpool_version(), COMMIT,
+            compiler_name(), options);
+    fprintf(file, "CPU              %s", m.cpu.name);
+    if (*m.cpu.vendor != 0)
+        fprintf(file, " (%s, family %d, model %d, stepping %d)", m.cpu.vendor, m.cpu.family, m.cpu.model,
+                m.cpu.stepping);
+    fprintf(file, "\nfeatures         %s\n", *m.features ? m.features : "(none to detect)");
+    if (m.cpu.cache[0] > 0)
+        fprintf(file, "caches           %zu KiB, %zu KiB, %zu KiB\n", m.cpu.cache[0] >> 10, m.cpu.cache[1] >> 10,
+                m.cpu.cache[2] >> 10);
+    fprintf(file, "system           %s\n", m.os);
+}
+
+static void member(FILE *file, const char *name, const char *value) {
+    fprintf(file, "\"%s\": ", name);
+    json_string(file, value);
+}
+
+void write_machine(FILE *file, const char *options) {
+    machine m = machine_describe();
+    member(file, "version", convpool_version());
+    fputs(", ", file);
+    member(file, "commit", COMMIT);
+    fputs(", ", file);
+    member(file, "date", m.date);
+    fputs(",\n ", file);
+    member(file, "compiler", compiler_name());
+    fputs(", ", file);
+    member(file, "options", options);
+    fputs(",\n ", file);
+    member(file, "flags", BUILD_FLAGS);
+    fputs(",\n ", file);
+    member(file, "cpu", m.cpu.name);
+    fputs(", ", file);
+    member(file, "vendor", m.cpu.vendor);
+    fprintf(file, ", \"family\": %d, \"model\": %d, \"stepping\": %d,\n \"cache_bytes\": [%zu, %zu, %zu], ",
+            m.cpu.family, m.cpu.model, m.cpu.stepping, m.cpu.cache[0], m.cpu.cache[1], m.cpu.cache[2]);
+    member(file, "os", m.os);
+    fputs(", \"features\": [", file);
+    for (const char *name = m.features; *name != 0;) {
+        size_t length = strcspn(name, " ");
+        fprintf(file, "%s\"%.*s\"", name == m.features ? "" : ", ", (int)length, name);
+        name += length + (name[length] == ' ');
+    }
+    fputs("]", file);
 }

@@ -37,8 +37,13 @@ def convert(arguments: argparse.Namespace) -> None:
         network.to_c(arguments.to_c, arguments.name)
     if arguments.to_npz:
         network.save(arguments.to_npz)
-    if not (arguments.to_c or arguments.to_npz):
-        raise ValueError("say what to convert to: --to-c FILE.h, --to-npz FILE.npz")
+    if arguments.to_text:
+        from . import _text
+
+        with open(arguments.to_text, "w", encoding="ascii") as file:
+            file.write(_text.text(network))
+    if not (arguments.to_c or arguments.to_npz or arguments.to_text):
+        raise ValueError("say what to convert to: --to-c FILE.h, --to-npz FILE.npz, --to-text FILE.txt")
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -61,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     for function, text in (
         (show, "print a network's stages, kernels and sizes"),
         (bench, "time a network, whole and by stage"),
-        (convert, "write a network as a C header or an .npz file"),
+        (convert, "write a network as a C header, an .npz file, or text"),
         (info, "print what is built and what this CPU can run"),
     ):
         command = commands.add_parser(function.__name__, help=text, description=text)
@@ -75,6 +80,9 @@ def main(argv: list[str] | None = None) -> int:
         if function is convert:
             command.add_argument("--to-c", metavar="FILE.h", help="one C header")
             command.add_argument("--to-npz", metavar="FILE.npz", help="what NumPy and convpool alone can read")
+            command.add_argument(
+                "--to-text", metavar="FILE.txt", help="its stages without weights, for convpool-bench and convpool-info"
+            )
             command.add_argument("--name", default="network", help="what the header's names begin with")
     arguments = parser.parse_args(argv)
     try:

@@ -231,6 +231,41 @@ def test_the_command_line(tmp_path, capsys):
     assert main(["bench", str(tmp_path / "network.npz"), "--against", "onnxruntime"]) == 1
 
 
+TEXT = """\
+image 3x10x11
+layer 6:k3x3:p1,1,1,1:relu
+scale
+max-pool 3x3:s1x1:p1,1,1,1
+layer 9:k2x2:none:tanh
+average-pool 2x2
+activation prelu
+dense 12:relu
+dense 5:linear
+softmax
+"""
+
+
+def test_text(tmp_path):
+    example().save(tmp_path / "network.npz")
+    assert main(["convert", str(tmp_path / "network.npz"), "--to-text", str(tmp_path / "n.txt")]) == 0
+    assert (tmp_path / "n.txt").read_text() == TEXT
+    example("HWC").save(tmp_path / "network.npz")
+    assert main(["convert", str(tmp_path / "network.npz"), "--to-text", str(tmp_path / "n.txt")]) == 0
+    assert (tmp_path / "n.txt").read_text() == TEXT.replace("11\n", "11:hwc\n", 1)
+    layers = [
+        convpool.Layer(
+            weights(4, 2, 5, 4), strides=(2, 1), pool="ceil", activation="leaky_relu", activation_parameter=0.1
+        ),
+        convpool.Activation("elu", activation_parameter=0.5),
+        convpool.GlobalMax(),
+        convpool.LogSoftmax(),
+    ]
+    convpool.Network(layers, in_shape=(2, 20, 30)).save(tmp_path / "network.npz")
+    assert main(["convert", str(tmp_path / "network.npz"), "--to-text", str(tmp_path / "n.txt")]) == 0
+    words = "layer 4:k5x4:s2x1:ceil:leaky=0.1", "activation elu=0.5", "global-max", "log-softmax"
+    assert (tmp_path / "n.txt").read_text().splitlines()[1:] == list(words)
+
+
 def test_importing_does_nothing():
     code = "import convpool, sys; assert convpool._library.library.cache_info().currsize == 0; assert 'h5py' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
