@@ -120,6 +120,12 @@ readme_program() { sed -n '/^```c$/,/^```$/{/^```/d;p}' README.md; }
 # bits CONVPOOL-INFO...: each kernel that runs, and the hash of what it computes.
 bits() { CONVPOOL_KERNEL='' "$@" --bits | tr -d '\r' | awk '$2 == "yes" && NF >= 3 { print $1, $NF }'; }
 
+# The instruction sets of build/native, which is made, that run here, by commas, the best first.
+runnable() {
+    (targets=tools/convpool-info && build build/native -Dtests=disabled -Dbench=disabled) || return 1
+    build/native/tools/convpool-info | sed -n 's/-.* yes *$//p' | uniq | paste -sd , -
+}
+
 # What tools/get-cpu-features needs.
 need_cpu_features() {
     [ -f subprojects/cpu_features/meson.build ] || need npm command -v npm
