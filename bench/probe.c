@@ -33,5 +33,5 @@ double PROBE(uint64_t iterations) {
         result = lanes[0];
     }
     (void)result;
-    return 2.0 * sums * vec_lanes * (double)iterations;
+    return 2.0 * (double)((int)sums * (int)vec_lanes) * (double)iterations;
 }

@@ -61,7 +61,8 @@ static void read_cpuinfo(convpool_cpu *cpu) {
     cpu->model = (int)strtol(values[2], NULL, 0);
     cpu->stepping = (int)strtol(values[3], NULL, 0);
     if (*values[0] != 0)
-        snprintf(cpu->name, sizeof cpu->name, "implementer %s part %s revision %s", values[0], values[2], values[3]);
+        snprintf(cpu->name, sizeof cpu->name, "implementer %.8s part %.8s revision %.8s", values[0], values[2],
+                 values[3]);
 }
 
 static void read_caches(convpool_cpu *cpu) {

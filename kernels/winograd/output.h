@@ -77,18 +77,25 @@ VEC_INLINE void winograd_pair_row(size_t lanes, size_t i, const float *left, con
     y[2] = vec_max(b[1], b[2]);
 }
 
-/* Pooled, 2x2 tiles of F(3x3, 2x2), which are 3x3 windows. */
-VEC_INLINE void winograd_output_windows(bool by_pixel, const winograd_unit *u) {
-    vec middle[2][4], y[3], largest[3];
+/* Three rows of two tiles, the upper or the lower ones of four, into the largest of each window's rows so far. */
+VEC_INLINE void winograd_output_half(bool by_pixel, const winograd_unit *u, size_t half, vec largest[3]) {
+    vec middle[2][4], y[3];
     VEC_UNROLL
-    for (size_t i = 0; i < 6; i++) {
-        if (i == 3 && u->upper) return;
-        winograd_pair_row(winograd_lanes(by_pixel), i % 3, u->m[i / 3 * 2], u->m[i / 3 * 2 + 1], middle, y);
+    for (size_t i = 0; i < 3; i++) {
+        size_t row = 3 * half + i;
+        winograd_pair_row(winograd_lanes(by_pixel), i, u->m[2 * half], u->m[2 * half + 1], middle, y);
         VEC_UNROLL
         for (size_t j = 0; j < 3; j++)
-            largest[j] = i % 2 == 0 ? y[j] : vec_max(largest[j], y[j]);
-        if (i % 2 == 1) winograd_put(by_pixel, 3, u, i / 2, largest);
+            largest[j] = row % 2 == 0 ? y[j] : vec_max(largest[j], y[j]);
+        if (row % 2 == 1) winograd_put(by_pixel, 3, u, row / 2, largest);
     }
+}
+
+/* Pooled, 2x2 tiles of F(3x3, 2x2), which are 3x3 windows. */
+VEC_INLINE void winograd_output_windows(bool by_pixel, const winograd_unit *u) {
+    vec largest[3];
+    winograd_output_half(by_pixel, u, 0, largest);
+    if (!u->upper) winograd_output_half(by_pixel, u, 1, largest);
 }
 
 /* A tile, whose outputs are the pixels; or, pooled, a tile of 2x2 outputs, which are a window. */
