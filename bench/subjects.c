@@ -226,8 +226,10 @@ static void verify_layer(problem *p) {
 static void verify_network(problem *p) {
     double *y = allocate(p->e.out * sizeof *y), *bound = allocate(p->e.out * sizeof *bound), largest = 0;
     float *expected = reference_network(p->network.stages, p->network.count, NULL, false, p->input);
-    for (size_t i = 0; i < p->e.out; i++)
-        largest = fmax(largest, fabs(y[i] = expected[i]));
+    for (size_t i = 0; i < p->e.out; i++) {
+        y[i] = expected[i];
+        if (fabs(y[i]) > largest) largest = fabs(y[i]);
+    }
     for (size_t i = 0; i < p->e.out; i++)
         bound[i] = network_tolerance * largest;
     for (entry *e = p->entries; e < p->entries + p->count; e++) {
