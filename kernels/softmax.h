@@ -39,12 +39,14 @@ VEC_INLINE vec softmax_exp(vec x, vec half_of_largest) {
     return activate_exp(vec_mul(difference, vec_splat(&two)), vec_mul(lost, vec_splat(&two)));
 }
 
-/* Whether the largest of some numbers is finite. Else all results are NaN, as what 0 / 0 is, without an exception. */
+/* Whether the largest of some numbers is finite. Else all results are NaN, as what 0 / 0 is, without an exception, and
+ * that is the end. */
 static bool softmax_exists(float largest, size_t count, float *output) {
-    bool exists = convpool_magnitude((double)largest) <= (double)FLT_MAX;
-    for (size_t i = 0; i < count && !exists; i++)
+    if (convpool_magnitude((double)largest) <= (double)FLT_MAX) return true;
+    for (size_t i = 0; i < count; i++)
         output[i] = NAN;
-    return exists;
+    vec_end();
+    return false;
 }
 
 static void softmax(const float *input, size_t count, float *output) {

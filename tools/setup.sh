@@ -102,6 +102,30 @@ need_emulator() {
     [ "$1" != i386 ] || cpu=Nehalem # qemu 7.2 does not let AVX2's masked loads end at an inaccessible page
 }
 
+# unpack_arm64 FOLDER PACKAGE...: unpacks Debian's packages for arm64, with all that they depend on, into a folder, by an
+# apt that knows nothing of this system's packages: many cannot be installed beside amd64's.
+unpack_arm64() {
+    root=$1
+    shift
+    [ ! -f "$root/complete" ] || return 0
+    rm -rf "$root"
+    mkdir -p "$root/apt/state/lists/partial" "$root/apt/cache/archives/partial"
+    : >"$root/apt/status"
+    arm64_apt() {
+        apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State="$root/apt/state" \
+            -o Dir::State::status="$root/apt/status" -o Dir::Cache="$root/apt/cache" -o APT::Sandbox::User=root \
+            -o Dir::Cache::archives="$root/apt/cache/archives" -o Debug::NoLocking=1 -o DPkg::Post-Invoke= \
+            -o APT::Update::Post-Invoke= -o APT::Keep-Downloaded-Packages=true "$@" >&2
+    }
+    arm64_apt update
+    arm64_apt install -y --no-install-recommends --download-only "$@"
+    for package in "$root"/apt/cache/archives/*.deb; do
+        dpkg -x "$package" "$root"
+    done
+    rm -rf "$root/apt"
+    touch "$root/complete"
+}
+
 # What building for WebAssembly needs, and running there by Node; names how to run programs in $run.
 need_wasm() {
     # With more threads, Node 20 often dies when the program has ended.
