@@ -138,11 +138,10 @@ def networks(report):
 def peers(report):
     page = ""
     for (shape, isa), rows in groups([dict(one, of=(one["shape"], one["isa"])) for one in report["peers"]], "of").items():
-        ours = [(rows[0]["fastest_kernel"], 1.0, "", True)]
-        bars = ours + [(one["peer"], one["ratio"], one["layout"], False) for one in rows]
-        most = max(bar[1] for bar in bars)
+        bars = [(1.0, rows[0]["fastest_kernel"], True)] + sorted((one["ratio"], one["peer"], False) for one in rows)
+        most = max(bar[0] for bar in bars)
         page += f"<h3>{text(shape)}, {text(isa)}</h3>\n" + "".join(
-            row(name, ratio / most, f"{ratio:.2f}x", note, mine) for name, ratio, note, mine in bars)
+            row(name, ratio / most, f"{ratio:.2f}x", "", ours) for ratio, name, ours in bars)
     return ("<h2>Beside other libraries</h2>\n<p>Time over the fastest kernel's, on one thread, at the same instruction "
             "set.</p>\n" + page if page else "")
 
