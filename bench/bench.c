@@ -170,6 +170,20 @@ static void complete_options(void) {
     check_kernel();
 }
 
+static double parse_milliseconds(const char *text) {
+    char *end;
+    double seconds = strtod(text, &end) * 1e-3;
+    if (*end != 0 || end == text || !(seconds >= 0 && seconds <= 1e6)) fail("not a time in milliseconds: ", text);
+    return seconds;
+}
+
+static size_t parse_threads(const char *text) {
+    char *end;
+    size_t threads = (size_t)strtoul(text, &end, 10);
+    if (*end != 0 || end == text || threads < 1 || threads > 1024) fail("not a number of threads: ", text);
+    return threads;
+}
+
 static void parse_options(int argc, char **argv) {
     static const struct option long_options[] = {{"kernel", required_argument, NULL, 'k'},
                                                  {"shape", required_argument, NULL, 's'},
@@ -185,7 +199,6 @@ static void parse_options(int argc, char **argv) {
                                                  {"help", no_argument, NULL, 'h'},
                                                  {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-        char *end = NULL;
         switch (c) {
         case 'k': options.kernel = optarg; break;
         case 's': add_layer(optarg); break;
@@ -198,16 +211,8 @@ static void parse_options(int argc, char **argv) {
             break;
         case 'o': options.tolerance = optarg; break;
         case 'j': options.json = optarg; break;
-        case 't':
-            options.min_time = strtod(optarg, &end) * 1e-3;
-            if (*end != 0 || end == optarg || !(options.min_time >= 0 && options.min_time <= 1e6))
-                fail("not a time in milliseconds: ", optarg);
-            break;
-        case 'n':
-            options.threads = (size_t)strtoul(optarg, &end, 10);
-            if (*end != 0 || end == optarg || options.threads < 1 || options.threads > 1024)
-                fail("not a number of threads: ", optarg);
-            break;
+        case 't': options.min_time = parse_milliseconds(optarg); break;
+        case 'n': options.threads = parse_threads(optarg); break;
         case 'p':
             if (!peers_built()) fail("--peers: built without them; configure with -Dpeers=enabled", "");
             options.peers = true;
@@ -243,24 +248,24 @@ static int compare_at(const char *isa) {
     return fclose(options.peers_json) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static bool is_stdout(const char *path) { return strcmp(path, "-") == 0; }
+static bool json_is_stdout(void) { return strcmp(options.json, "-") == 0; }
 
 /* Opened before anything is measured, so as to fail early; but what a file holds stays until there is something better.
  * Where it is stdout, what else is printed there goes to stderr from now on. */
-static FILE *open_json(const char *path) {
+static FILE *open_json(void) {
     FILE *json = NULL;
-    if (!is_stdout(path))
-        json = fopen(path, "a");
+    if (!json_is_stdout())
+        json = fopen(options.json, "a");
     else if ((json = fdopen(dup(STDOUT_FILENO), "w")) != NULL && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         json = NULL;
-    if (json == NULL) fail("cannot write ", path);
+    if (json == NULL) fail("cannot write ", options.json);
     return json;
 }
 
-static void close_json(FILE *json, const char *path) {
-    if (!is_stdout(path) && (json = freopen(path, "w", json)) == NULL) fail("cannot write ", path);
+static void close_json(FILE *json) {
+    if (!json_is_stdout() && (json = freopen(options.json, "w", json)) == NULL) fail("cannot write ", options.json);
     write_json(json);
-    if (fclose(json) != 0) fail("cannot write ", path);
+    if (fclose(json) != 0) fail("cannot write ", options.json);
 }
 
 static void measure_all(int argc, char **argv) {
@@ -287,10 +292,10 @@ int main(int argc, char **argv) {
     parse_options(argc, argv);
     if (options.compare[0] != NULL) return compare_reports();
     if (options.peers_isa != NULL) return compare_at(options.peers_isa);
-    FILE *json = options.json != NULL ? open_json(options.json) : NULL;
+    FILE *json = options.json != NULL ? open_json() : NULL;
     if (options.report != NULL) check_report();
     measure_all(argc, argv);
-    if (json != NULL) close_json(json, options.json);
+    if (json != NULL) close_json(json);
     if (options.report != NULL) make_report();
     return EXIT_SUCCESS;
 }

@@ -40,7 +40,7 @@ VEC_INLINE vec softmax_exp(vec x, vec half_of_largest) {
 }
 
 /* Whether the largest of some numbers is finite. Else all results are NaN, as what 0 / 0 is, without an exception, and
- * that is the end. */
+ * the caller has nothing left to do. */
 static bool softmax_exists(float largest, size_t count, float *output) {
     if (convpool_magnitude((double)largest) <= (double)FLT_MAX) return true;
     for (size_t i = 0; i < count; i++)

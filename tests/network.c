@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t or_else(size_t value, size_t otherwise) { return value ? value : otherwise; }
-
 /* Holds a network to the bounds of the header. */
 static void check_bounds(const convpool_stage *stages, size_t count, const convpool_network *network) {
     size_t layers = 0, image = 0, scratch = 0, e[3];

@@ -5,6 +5,9 @@
 
 #include "convpool.h"
 
+/* What a spec's 0 stands for. */
+static inline size_t or_else(size_t value, size_t otherwise) { return value ? value : otherwise; }
+
 /* The extents that follow from a spec. */
 typedef struct extents {
     size_t in, weights, out;                    /* floats */

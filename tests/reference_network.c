@@ -12,8 +12,6 @@ static void *zeros(size_t count, size_t size) {
     return memory;
 }
 
-static size_t or_else(size_t value, size_t otherwise) { return value ? value : otherwise; }
-
 /* Planes to pixels, or back. */
 static float *turned(const float *from, const size_t e[3], bool to_hwc) {
     size_t pixels = e[1] * e[2];

@@ -138,23 +138,26 @@ static bool print_network_json(const char *path, const network_file *file, bool 
     return status == CONVPOOL_OK;
 }
 
-/* Prints layers, or with `networks` networks; false where one was refused. */
-static bool print_arguments(int argc, char **argv, bool json, bool networks) {
+/* Prints the layers among the arguments; false where one was refused. */
+static bool print_layers(int argc, char **argv, bool json) {
     bool first = true, good = true;
     for (int i = 1; i < argc; i++) {
         convpool_layer_spec spec = {0};
-        if (strncmp(argv[i], "--", 2) == 0 || parse_layer(argv[i], &spec) == networks) continue;
-        if (networks) {
-            char error[NETWORK_ERROR];
-            network_file file;
-            good &= read_network(argv[i], &file, error) &&
-                    (json ? print_network_json(argv[i], &file, first) : print_network(argv[i], &file));
-            free_network(&file);
-        } else {
-            layer_report report = report_layer(argv[i], &spec);
-            (json ? print_layer_json : print_layer_text)(&report, first);
-            good &= report.error == NULL;
-        }
+        if (!parse_layer(argv[i], &spec)) continue;
+        layer_report report = report_layer(argv[i], &spec);
+        (json ? print_layer_json : print_layer_text)(&report, first);
+        first = false;
+        good &= report.error == NULL;
+    }
+    return good;
+}
+
+/* And the networks, of those files that are some. */
+static bool print_networks(int argc, char **argv, const network_file *files, bool json) {
+    bool first = true, good = true;
+    for (int i = 1; i < argc; i++) {
+        if (files[i].count == 0) continue;
+        good &= json ? print_network_json(argv[i], &files[i], first) : print_network(argv[i], &files[i]);
         first = false;
     }
     return good;
@@ -162,10 +165,11 @@ static bool print_arguments(int argc, char **argv, bool json, bool networks) {
 
 int main(int argc, char **argv) {
     bool json = false, bits = false;
+    network_file *files = calloc((size_t)argc + 1, sizeof *files);
+    if (files == NULL) return EXIT_FAILURE;
     for (int i = 1; i < argc; i++) {
         convpool_layer_spec spec;
         char error[NETWORK_ERROR];
-        network_file file;
         if (strcmp(argv[i], "--json") == 0) {
             json = true;
         } else if (strcmp(argv[i], "--bits") == 0) {
@@ -173,11 +177,7 @@ int main(int argc, char **argv) {
         } else if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
             return EXIT_SUCCESS;
-        } else if (parse_layer(argv[i], &spec)) {
-            continue;
-        } else if (read_network(argv[i], &file, error)) {
-            free_network(&file);
-        } else {
+        } else if (!parse_layer(argv[i], &spec) && !read_network(argv[i], &files[i], error)) {
             fprintf(stderr,
                     "convpool-info: '%s' is neither a layer in the form " LAYER_FORM "\nnor a network's file: %s\n",
                     argv[i], error);
@@ -186,9 +186,12 @@ int main(int argc, char **argv) {
     }
     const char *environment = getenv("CONVPOOL_KERNEL");
     (json ? print_json : print_text)(environment, bits);
-    bool good = print_arguments(argc, argv, json, false);
+    bool good = print_layers(argc, argv, json);
     if (json) printf("],\n \"networks\": [");
-    good &= print_arguments(argc, argv, json, true);
+    good &= print_networks(argc, argv, files, json);
     if (json) printf("]}\n");
+    for (int i = 0; i < argc; i++)
+        free_network(&files[i]);
+    free(files);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -117,32 +117,24 @@ void print_machine(FILE *file, const char *options) {
     fprintf(file, "system           %s\n", m.os);
 }
 
-static void member(FILE *file, const char *name, const char *value) {
-    fprintf(file, "\"%s\": ", name);
-    json_string(file, value);
-}
-
 void write_machine(FILE *file, const char *options) {
     machine m = machine_describe();
-    member(file, "version", convpool_version());
-    fputs(", ", file);
-    member(file, "commit", COMMIT);
-    fputs(", ", file);
-    member(file, "date", m.date);
-    fputs(",\n ", file);
-    member(file, "compiler", compiler_name());
-    fputs(", ", file);
-    member(file, "options", options);
-    fputs(",\n ", file);
-    member(file, "flags", BUILD_FLAGS);
-    fputs(",\n ", file);
-    member(file, "cpu", m.cpu.name);
-    fputs(", ", file);
-    member(file, "vendor", m.cpu.vendor);
-    fprintf(file, ", \"family\": %d, \"model\": %d, \"stepping\": %d,\n \"cache_bytes\": [%zu, %zu, %zu], ",
+    const char *const members[][2] = {{"version", convpool_version()},
+                                      {"commit", COMMIT},
+                                      {"date", m.date},
+                                      {"compiler", compiler_name()},
+                                      {"options", options},
+                                      {"flags", BUILD_FLAGS},
+                                      {"cpu", m.cpu.name},
+                                      {"vendor", m.cpu.vendor},
+                                      {"os", m.os}};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        fprintf(file, "%s\"%s\": ", i ? ",\n " : "", members[i][0]);
+        json_string(file, members[i][1]);
+    }
+    fprintf(file,
+            ",\n \"family\": %d, \"model\": %d, \"stepping\": %d, \"cache_bytes\": [%zu, %zu, %zu],\n \"features\": [",
             m.cpu.family, m.cpu.model, m.cpu.stepping, m.cpu.cache[0], m.cpu.cache[1], m.cpu.cache[2]);
-    member(file, "os", m.os);
-    fputs(", \"features\": [", file);
     for (const char *name = m.features; *name != 0;) {
         size_t length = strcspn(name, " ");
         fprintf(file, "%s\"%.*s\"", name == m.features ? "" : ", ", (int)length, name);

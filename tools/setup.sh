@@ -149,6 +149,14 @@ runnable() {
     (targets=tools/convpool-info && build build/native -Dtests=disabled -Dbench=disabled) || return 1
     build/native/tools/convpool-info | sed -n 's/-.* yes *$//p' | uniq | paste -sd , -
 }
+# The best of them, which has fused multiply-add where there is one, and scalar, which has not: one of either family.
+of_each_family() { runnable | sed 's/,.*//; s/$/,scalar/'; }
+
+# The names that convpool.h declares.
+declared() { sed -n 's/^CONVPOOL_API [^(]*\<\(convpool_[a-z0-9_]*\)(.*/\1/p' include/convpool.h | sort; }
+
+# What tools/wheel makes wheels for besides this machine.
+wheel_targets='linux-x86_64 linux-aarch64 musl-x86_64 musl-aarch64 windows-x86_64 macos-arm64 macos-x86_64'
 
 # What tools/get-cpu-features needs.
 need_cpu_features() {

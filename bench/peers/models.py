@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Times whole networks beside onnxruntime, OpenVINO and LiteRT, as they are called from Python: see bench/networks.
+"""Times whole networks beside onnxruntime, OpenVINO and LiteRT, as they are called from Python: see bench/models.
 
 One thread, one image a call, samples by turns; every result is held to convpool's. An ONNX file is given to the others
 as it is. What came from another format they get as ONNX written from convpool's stages, LiteRT as a Keras model of
