@@ -2,6 +2,13 @@
 #define _GNU_SOURCE
 #include "crew.h"
 
+#ifdef __wasm__ /* which has no threads */
+bool crew_start(size_t count) { return count == 1; }
+void crew_run(size_t count, void (*work)(void *context, size_t i), void *context) {
+    for (size_t i = 0; i < count; i++)
+        work(context, i);
+}
+#else
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -77,3 +84,4 @@ void crew_run(size_t count, void (*work)(void *context, size_t i), void *context
     for (size_t left = crew - 1; left > 0;)
         left = atomic_load_explicit(&task.running, memory_order_acquire);
 }
+#endif

@@ -14,7 +14,12 @@
 #define EXIT_STATUS(status) (status)
 static const char *const pythons[] = {"python", "py -3"};
 #else
+#ifdef __wasm__
+#define WIFEXITED(status) false
+#define WEXITSTATUS(status) (status)
+#else
 #include <sys/wait.h>
+#endif
 #define VARIABLE(name) "\"$" name "\""
 #define SILENT " 2>/dev/null"
 #define EXIT_STATUS(status) (WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE)

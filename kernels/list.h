@@ -24,6 +24,11 @@
 #else
 #define CONVPOOL_NEON(X)
 #endif
+#if defined(__wasm_simd128__) && !defined(CONVPOOL_NO_WASM128)
+#define CONVPOOL_WASM128(X) X(wasm128)
+#else
+#define CONVPOOL_WASM128(X)
+#endif
 #ifndef CONVPOOL_NO_SCALAR
 #define CONVPOOL_SCALAR(X) X(scalar)
 #else
@@ -31,7 +36,9 @@
 #endif
 
 /* X(isa) for each, best first. */
-#define CONVPOOL_ISAS(X) CONVPOOL_AVX512(X) CONVPOOL_AVX2(X) CONVPOOL_SSE2(X) CONVPOOL_NEON(X) CONVPOOL_SCALAR(X)
+#define CONVPOOL_ISAS(X) \
+    CONVPOOL_AVX512(X) \
+    CONVPOOL_AVX2(X) CONVPOOL_SSE2(X) CONVPOOL_NEON(X) CONVPOOL_WASM128(X) CONVPOOL_SCALAR(X)
 
 /* Whether it is built. */
 #ifdef CONVPOOL_NO_WINOGRAD32

@@ -72,6 +72,8 @@ void check_choice_truth_table(void) {
         {"neon", 0, OK, "neon"},
         {"neon-direct", 0, OK, "neon"},
         {"neon-winograd32", 0, OK, "neon"},
+        {"wasm128", 0, OK, "wasm128"},
+        {"wasm128-winograd32", 0, OK, "wasm128"},
         {"scalar", 0, OK, "scalar"},
         {"scalar-direct", 0, OK, "scalar"},
         {"avx", AVX512, UNKNOWN, ""},

@@ -18,11 +18,11 @@
 #include "../finish.h"
 #include "gather.h"
 
-/* Output channels a block: with four sums each, and their weights and an input vector beside them, they fit the
- * registers. */
-_Static_assert(VEC_REGISTERS == 8 || VEC_REGISTERS == 16 || VEC_REGISTERS == 32, "blocks are written for these");
+/* Output channels a block: with four sums each they fit the registers. */
+_Static_assert(tune_pixel_rows >= 1 && tune_pixel_rows <= 4 && 4 * tune_pixel_rows <= VEC_REGISTERS,
+               "blocks are written for these");
 _Static_assert(vec_lanes == 1 || vec_lanes == 4 || vec_lanes == 8 || vec_lanes == 16, "steps are measured in these");
-enum { pixel_direct_rows = VEC_REGISTERS >= 32 ? 4 : VEC_REGISTERS >= 16 ? 3 : 1 };
+enum { pixel_direct_rows = tune_pixel_rows };
 
 /* The planes of a tile fit the smallest L1 data cache in use, 32 KiB, beside a block's weights, unless one step of
  * pixels alone needs more. */

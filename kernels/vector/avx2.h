@@ -28,6 +28,7 @@ enum {
     tune_copies = 1,
     tune_slots = 24,
     tune_few = 80,
+    tune_pixel_rows = 3,
 };
 static const tune_pixels tune_by_pixel[5][2] = {
     {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}, {{32, 85}, {32, 85}}};

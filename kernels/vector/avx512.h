@@ -27,6 +27,7 @@ enum {
     tune_copies = 1,
     tune_slots = 32,
     tune_few = 80,
+    tune_pixel_rows = 4,
 };
 static const tune_pixels tune_by_pixel[5][2] = {
     {{96, 80}, {SIZE_MAX, 90}}, {{96, 85}, {256, 90}}, {{24, 95}, {24, 95}}, {{0, 0}, {0, 0}}, {{64, 85}, {32, 85}}};

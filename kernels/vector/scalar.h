@@ -32,6 +32,7 @@ enum {
     tune_copies = 1,
     tune_slots = 24,
     tune_few = 0,
+    tune_pixel_rows = VEC_REGISTERS >= 16 ? 3 : 1,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
                                                 {{SIZE_MAX, 0}, {SIZE_MAX, 0}},

@@ -32,6 +32,7 @@ enum {
     tune_copies = vec_lanes,
     tune_slots = 24,
     tune_few = 0,
+    tune_pixel_rows = VEC_REGISTERS >= 16 ? 3 : 1,
 };
 static const tune_pixels tune_by_pixel[5][2] = {{{64, 95}, {SIZE_MAX, 80}},
                                                 {{64, 95}, {SIZE_MAX, 60}},

@@ -21,6 +21,7 @@
  *     tune_slots                tiles of a block, lanes being output channels
  *     tune_few                  up to how many terms of a sum are few, so that `direct` computes pixels row by row;
  *                               0: never
+ *     tune_pixel_rows           output channels that `direct` computes together when lanes run over pixels
  *     tune_fuse                 up to how many input channels the products of pooling windows are best turned into
  *                               outputs in registers
  *     tune_by_pixel             when lanes run over pixels, [algorithm][pooled]
@@ -97,7 +98,7 @@ typedef struct tune_pixels {
  *   VEC_FORGET(pointer)  forgets what is known of a pointer, and so loads again what it points to.
  *   VEC_PREFETCH(pointer, bytes)
  *                        calls the line that lies so many bytes behind it, if there is one, to the cache. */
-#if defined(__SSE__) || defined(__aarch64__)
+#if defined(__SSE__) || defined(__aarch64__) || defined(__wasm_simd128__)
 #define VEC_TELLS 1
 #define VEC_FORGET(pointer) __asm__("" : "+r"(pointer))
 #else
@@ -109,6 +110,9 @@ typedef struct tune_pixels {
 #define VEC_LOAD_ONCE(a) VEC_KEEP(a)
 #elif defined(__aarch64__)
 #define VEC_KEEP(a) __asm__ volatile("" : "+w"(a))
+#define VEC_LOAD_ONCE(a) ((void)(a))
+#elif defined(__wasm_simd128__)
+#define VEC_KEEP(a) __asm__ volatile("" : "+r"(a))
 #define VEC_LOAD_ONCE(a) ((void)(a))
 #else
 #define VEC_KEEP(a) ((void)(a))
