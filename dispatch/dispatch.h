@@ -48,6 +48,10 @@ size_t convpool_layer_bytes(const convpool_shape *shape, const convpool_kernel *
 bool convpool_layer_overlaps(const convpool_shape *shape, const float *weights, const float *bias, const void *memory,
                              size_t bytes);
 
+/* network.c: the shape of what a stage gives; nothing is stored where there is no such stage. */
+void convpool_network_stage_shape(const convpool_network *network, size_t stage, size_t *channels, size_t *height,
+                                  size_t *width);
+
 static inline size_t convpool_align_up(size_t n) {
     return (n + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * CONVPOOL_ALIGNMENT;
 }

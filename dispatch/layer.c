@@ -131,6 +131,7 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
         convpool_overlap(input, input_bytes, scratch, scratch_bytes) ||
         convpool_overlap(output, output_bytes, scratch, scratch_bytes))
         return CONVPOOL_INVALID_ARGUMENT;
-    layer->kernel->run(&(convpool_job){s, layer->packed, input, output, scratch, first_row, row_count});
+    if (row_count > 0)
+        layer->kernel->run(&(convpool_job){s, layer->packed, input, output, scratch, first_row, row_count});
     return CONVPOOL_OK;
 }

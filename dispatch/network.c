@@ -311,6 +311,12 @@ void convpool_network_output_shape(const convpool_network *network, size_t *chan
     if (network != NULL) store(network->out, channels, height, width);
 }
 
+void convpool_network_stage_shape(const convpool_network *network, size_t stage, size_t *channels, size_t *height,
+                                  size_t *width) {
+    if (network != NULL && stage < network->count - network->turned)
+        store(network->steps[network->turned + stage].out, channels, height, width);
+}
+
 size_t convpool_network_scratch_size(const convpool_network *network) {
     if (network == NULL) return 0;
     size_t bytes = network->buffers[0] + network->buffers[1] + network->scratch;

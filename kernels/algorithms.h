@@ -19,6 +19,7 @@
 
 #if CONVPOOL_DIRECT
 static bool direct_is_by_pixel(const convpool_shape *s) {
+    if (!arrange_pixels) return false;
     bool point = convpool_has_filter(s, 1);
     if (!(point || convpool_has_filter(s, 2)) || !convpool_windows_are_whole(s)) return false;
     if (s->input_hwc || s->output_hwc || !finish_is_plain(s)) return false;

@@ -65,7 +65,7 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
 
 /* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
 static void winograd_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
-    if (a->plan.from_pixels) {
+    if (winograd_from_pixels(&a->plan)) {
         winograd_pixel_products(a, b, first, chunk);
         return;
     }
@@ -235,10 +235,10 @@ static void winograd_run_windows(const winograd_call *a, size_t first, size_t co
 
 /* A block whose transformed inputs are known, in all output channels. */
 static void winograd_run_block(const winograd_call *a, const winograd_block *b) {
-    if (a->plan.fused)
+    if (winograd_by_pixel(&a->plan) && a->plan.fused)
         winograd_run_windows(a, b->to[0], b->units);
     else
-        (a->plan.by_pixel ? winograd_run_pixels : winograd_run_channels)(a, b);
+        (winograd_by_pixel(&a->plan) ? winograd_run_pixels : winograd_run_channels)(a, b);
 }
 
 #endif

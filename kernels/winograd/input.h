@@ -48,7 +48,7 @@ static void winograd_begin_block(const winograd_plan *p, bool upper, winograd_bl
 
 /* Its slots are filled up to whole vectors. */
 static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
-    if (p->by_pixel) b->slots = packed_round_up(b->units, vec_lanes) * b->tiles;
+    if (winograd_by_pixel(p)) b->slots = packed_round_up(b->units, vec_lanes) * b->tiles;
     for (size_t slot = 0; slot < packed_round_up(b->slots, vec_lanes); slot++)
         if (b->columns[slot] == winograd_nowhere) { /* whatever does no harm */
             b->from[slot] = b->from[0];
@@ -71,9 +71,9 @@ static void winograd_add_pixels(winograd_block *b, winograd_run pixels) {
 
 /* The slot of a unit's first tile, and how far the next ones are. */
 VEC_INLINE size_t winograd_slot(const winograd_plan *p, const winograd_block *b, size_t unit) {
-    return p->by_pixel ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
+    return winograd_by_pixel(p) ? unit / vec_lanes * vec_lanes * b->tiles + unit % vec_lanes : b->slots;
 }
-VEC_INLINE size_t winograd_slot_step(const winograd_plan *p) { return p->by_pixel ? vec_lanes : 1; }
+VEC_INLINE size_t winograd_slot_step(const winograd_plan *p) { return winograd_by_pixel(p) ? vec_lanes : 1; }
 
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
@@ -89,7 +89,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     winograd_add_pixels(b, (winograd_run){unit * p->pixels + known, count, row, column + known});
     size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
     size_t first = 0, end = across; /* columns of tiles: of output channels, those some output of which is new */
-    if (!p->by_pixel) {
+    if (!winograd_by_pixel(p)) {
         first = stride * known / tile;
         end = packed_min(across, (conv_width - stride * column + tile - 1) / tile);
     }
@@ -116,7 +116,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
 /* Adds the unit to the right of the last one, which is like it in all but where it is: not the last one of its row. */
 static void winograd_add_next(const convpool_shape *s, const winograd_plan *p, winograd_block *b) {
     size_t unit = b->units++, step = winograd_slot_step(p), from = b->first[unit - 1], to = winograd_slot(p, b, unit);
-    size_t right = p->pixels * (s->pool ? 2 : 1), tiles = p->by_pixel ? b->tiles : to - from;
+    size_t right = p->pixels * (s->pool ? 2 : 1), tiles = winograd_by_pixel(p) ? b->tiles : to - from;
     b->first[unit] = to;
     b->across[unit] = b->across[unit - 1];
     b->unit_rows[unit] = b->unit_rows[unit - 1];
@@ -353,10 +353,10 @@ WINOGRAD_TRANSFORM(pixels_4_both, pixels, WINOGRAD_PART(4, 1, 1))
 /* A block's transformed inputs. */
 static void winograd_transform_inputs(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
                                       const float *input, float *v) {
-    static winograd_transform_function *const functions[2][2] = {
-        {winograd_transform_block_3, winograd_transform_block_4},
-        {winograd_transform_pixels_3, winograd_transform_pixels_4}};
-    functions[p->from_pixels][p->side == 4](s, p, b, input, v);
+    if (winograd_from_pixels(p))
+        (p->side == 4 ? winograd_transform_pixels_4 : winograd_transform_pixels_3)(s, p, b, input, v);
+    else
+        (p->side == 4 ? winograd_transform_block_4 : winograd_transform_block_3)(s, p, b, input, v);
     if (p->parts == 1) return;
     winograd_transform_pixels_4_right(s, p, b, input, v);
     winograd_transform_pixels_4_below(s, p, b, input, v);

@@ -173,12 +173,15 @@ typedef void winograd_output_function(const winograd_output *a);
 WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, channels)
 WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT, pixels)
 #define WINOGRAD_OUTPUT_NAME(lanes, of, pool) winograd_output_##lanes##_##of##_##pool,
-static winograd_output_function *const winograd_outputs[2][2 * WINOGRAD_SCHEMES] = {
-    {WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT_NAME, channels)}, {WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT_NAME, pixels)}};
+#define WINOGRAD_OUTPUT_TABLE(lanes) \
+    static winograd_output_function *const winograd_outputs_##lanes[2 * WINOGRAD_SCHEMES] = { \
+        WINOGRAD_OUTPUTS(WINOGRAD_OUTPUT_NAME, lanes)}
+WINOGRAD_OUTPUT_TABLE(channels);
+WINOGRAD_OUTPUT_TABLE(pixels);
 
 /* The function for a plan. */
 VEC_INLINE winograd_output_function *winograd_output_of(const winograd_plan *p, bool pool) {
-    return winograd_outputs[p->by_pixel][2 * p->of.index + pool];
+    return (winograd_by_pixel(p) ? winograd_outputs_pixels : winograd_outputs_channels)[2 * p->of.index + pool];
 }
 
 #endif

@@ -15,7 +15,7 @@ static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
 }
 
 static packed_blocks winograd_blocks(const winograd_plan *p) {
-    return p->by_pixel ? (packed_blocks){p->rows, 1} : (packed_blocks){product_lanes, vec_lanes};
+    return winograd_by_pixel(p) ? (packed_blocks){p->rows, 1} : (packed_blocks){product_lanes, vec_lanes};
 }
 
 static size_t winograd_packed_size(const convpool_shape *s, winograd_scheme of) {
@@ -92,7 +92,7 @@ static void winograd_pack(const convpool_shape *s, winograd_scheme of, const flo
     packed_blocks blocks = winograd_blocks(&p);
     for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
-        (p.by_pixel ? winograd_pack_rows : winograd_pack_lanes)(s, &p, weights, first, count, to);
+        (winograd_by_pixel(&p) ? winograd_pack_rows : winograd_pack_lanes)(s, &p, weights, first, count, to);
         to += p.terms * s->channels * count * p.copies;
     }
     for (size_t i = 0; i < 4; i++)

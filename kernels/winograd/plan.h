@@ -87,6 +87,10 @@ typedef struct winograd_plan {
     size_t chunk; /* blocks of these whose products are kept at a time */
 } winograd_plan;
 
+/* What of them is a constant where lanes never run over pixels. */
+VEC_INLINE bool winograd_by_pixel(const winograd_plan *p) { return arrange_pixels && p->by_pixel; }
+VEC_INLINE bool winograd_from_pixels(const winograd_plan *p) { return !arrange_pixels || p->from_pixels; }
+
 /* Floats from one position's products to the next's. */
 VEC_INLINE size_t winograd_lanes(bool by_pixel) { return by_pixel ? tune_tile_vecs * vec_lanes : product_lanes; }
 
@@ -116,7 +120,7 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
         fit = fit < group ? group : packed_min(winograd_slots, fit / group * group);
         return packed_min(fit, packed_round_up(units, vec_lanes));
     }
-    if (p->by_pixel) {
+    if (winograd_by_pixel(p)) {
         size_t most =
             s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
         return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
@@ -168,7 +172,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = winograd_is_by_pixel(s, &p);
-    p.from_pixels = !p.by_pixel && (s->input_hwc || convpool_is_padded(s) || p.parts > 1);
+    p.from_pixels = !p.by_pixel && (!arrange_pixels || s->input_hwc || convpool_is_padded(s) || p.parts > 1);
     p.in_place = s->input_hwc && !convpool_is_padded(s);
     size_t step = winograd_unit_windows(&p);
     p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
@@ -224,12 +228,13 @@ static size_t winograd_v_floats(const winograd_plan *p) {
 }
 static size_t winograd_m_floats(const winograd_plan *p) {
     if (p->fused) return 0;
-    return p->by_pixel ? (p->set + tune_tile_vecs - 1) / tune_tile_vecs * p->m_vecs : p->chunk * p->slots * p->m_row;
+    return winograd_by_pixel(p) ? (p->set + tune_tile_vecs - 1) / tune_tile_vecs * p->m_vecs
+                                : p->chunk * p->slots * p->m_row;
 }
 
 /* In floats: all of that, or what `direct` needs, for rows that it computes. */
 static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan *p) {
-    size_t pixels = p->pixels * p->pixels * p->units * (p->by_pixel ? p->rows : product_lanes);
+    size_t pixels = p->pixels * p->pixels * p->units * (winograd_by_pixel(p) ? p->rows : product_lanes);
     size_t own = (winograd_v_floats(p) + winograd_m_floats(p) + pixels) * sizeof(float);
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);

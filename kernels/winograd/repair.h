@@ -77,14 +77,15 @@ static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *
 /* Makes the outputs of tiles of which no input counts -infinity, by -infinity at their centre: their other products are
  * 0. Of vector `first` of tiles on, where lanes are tiles. */
 static void winograd_forbid(const winograd_plan *p, const winograd_block *b, size_t first, size_t channels, float *m) {
-    size_t centre = (p->side + 1) * winograd_lanes(p->by_pixel),
-           end = p->by_pixel ? (first + p->set) * vec_lanes : b->slots;
+    size_t centre = (p->side + 1) * winograd_lanes(winograd_by_pixel(p)),
+           end = winograd_by_pixel(p) ? (first + p->set) * vec_lanes : b->slots;
     for (size_t slot = first * vec_lanes; slot < end && slot < b->slots; slot++) {
         size_t n = slot / vec_lanes - first;
-        float *at = p->by_pixel ? m + n / tune_tile_vecs * p->m_vecs + n % tune_tile_vecs * vec_lanes + slot % vec_lanes
-                                : m + slot * p->m_row;
+        float *at = winograd_by_pixel(p)
+                        ? m + n / tune_tile_vecs * p->m_vecs + n % tune_tile_vecs * vec_lanes + slot % vec_lanes
+                        : m + slot * p->m_row;
         for (size_t i = 0; i < channels && b->rows[slot] == 0; i++)
-            at[centre + i * (p->by_pixel ? p->m_row : 1)] = -INFINITY;
+            at[centre + i * (winograd_by_pixel(p) ? p->m_row : 1)] = -INFINITY;
     }
 }
 

@@ -15,7 +15,7 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
     winograd_block b;
     winograd_begin_block(p, upper, &b);
     b.origin = a->first_row;
-    if (p->gathered) {
+    if (winograd_by_pixel(p) && p->gathered) {
         winograd_add_all(s, p, &b, row, column, count);
         windows_gather(s, p, a->job->input,
                        (pixels_planes){.first = b.to[0], .count = count, .to = a->v, .lines = a->band});
@@ -47,7 +47,8 @@ static size_t winograd_run_units(const winograd_call *a, size_t row, size_t end_
         bool upper = last && rows_left <= p->tile && (hangs || p->unit_rows == 1);
         size_t most = p->slots / p->across / (upper ? 1 : p->across);
         size_t left = (edge - row) * p->unit_columns - column, count = packed_min(left, most);
-        if (left > count && left < 2 * count) count = packed_round_up((left + 1) / 2, p->by_pixel ? vec_lanes : 1);
+        if (left > count && left < 2 * count)
+            count = packed_round_up((left + 1) / 2, winograd_by_pixel(p) ? vec_lanes : 1);
         size_t end = packed_min(row + (column + count - 1) / p->unit_columns + 1, end_row);
         if (seen < end && !winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, end)) seen = end;
         for (; seen < end; seen++)
