@@ -96,7 +96,7 @@ class Network {
     this.#stages = stages.map(({ kind, name }, i) =>
       ({ kind, name, kernel: this.#text(wasm.stage(i, shape)), outputShape: [...this.#view(Uint32Array, shape, 3)] }));
     const [c, h, w] = this.#stages[last].outputShape, whole = stages.length === plan.stages.length;
-    this.inputShape = plan.outside[0];
+    [this.inputShape, this.layout] = plan.outside;
     this.outputShape = whole ? plan.result[0] : plan.result[1] === "HWC" ? [h, w, c] : [c, h, w];
     need(product(this.inputShape) === wasm.inputs() && product(this.outputShape) === wasm.outputs(), "shapes that contradict");
     if (whole) this.#test(plan.seed, arrays.output.numbers);
@@ -167,7 +167,7 @@ export async function load(bytes, options = {}) {
   try {
     return new Network(exports, readArrays(file), options);
   } catch (error) {
-    if (!(error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError)) throw error;
+    if (error instanceof UnsupportedError || error.constructor === Error) throw error;
     throw new UnsupportedError(`the file is damaged, or of no known form: ${error.message}`);
   }
 }

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import fractions
+import os
 import sys
 
 from . import _library
@@ -42,8 +44,16 @@ def convert(arguments: argparse.Namespace) -> None:
 
         with open(arguments.to_text, "w", encoding="ascii") as file:
             file.write(_text.text(network))
-    if not (arguments.to_c or arguments.to_npz or arguments.to_text):
-        raise ValueError("say what to convert to: --to-c FILE.h, --to-npz FILE.npz, --to-text FILE.txt")
+    if arguments.to_web:
+        from . import _web
+
+        title = arguments.title or os.path.splitext(os.path.basename(arguments.model))[0]
+        given = {key: getattr(arguments, key) for key in ("text", "scale", "offset", "fit", "draw")}
+        _web.write(network, arguments.to_web, title=title, classes=names(arguments.classes), **given)
+    if not (arguments.to_c or arguments.to_npz or arguments.to_text or arguments.to_web):
+        raise ValueError(
+            "say what to convert to: --to-c FILE.h, --to-npz FILE.npz, --to-text FILE.txt, --to-web FOLDER"
+        )
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -60,13 +70,61 @@ def seconds(text: str) -> float:
     return value
 
 
+def names(text: str) -> list[str]:
+    """What classes are called: by commas, or a line each in a file."""
+    if os.path.isfile(text):
+        with open(text, encoding="utf-8") as file:
+            return file.read().splitlines()
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers by commas, which may be fractions such as 1/255."""
+    try:
+        return [float(fractions.Fraction(part.strip())) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, and no numbers by commas") from error
+
+
+def add_conversions(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--to-c", metavar="FILE.h", help="one C header")
+    command.add_argument("--to-npz", metavar="FILE.npz", help="what NumPy and convpool alone can read")
+    command.add_argument(
+        "--to-text", metavar="FILE.txt", help="its stages without weights, for convpool-bench and convpool-info"
+    )
+    command.add_argument(
+        "--to-web", metavar="FOLDER", help="a page on which the network runs, to be served by any server of files"
+    )
+    command.add_argument("--name", default="network", help="what the header's names begin with")
+    page = command.add_argument_group("the page")
+    page.add_argument("--title", help="its heading; by default the file's name")
+    page.add_argument("--text", default="", help="a sentence below it")
+    page.add_argument("--classes", default="", metavar="NAMES", help="by commas, or a file with a name a line")
+    page.add_argument(
+        "--scale",
+        type=numbers,
+        default=[1 / 255],
+        metavar="S[,S,S]",
+        help="what pixels, 0 to 255, are multiplied by: one number, or one for each channel (1/255)",
+    )
+    page.add_argument("--offset", type=numbers, default=[0.0], metavar="B[,B,B]", help="and what is added then (0)")
+    page.add_argument(
+        "--fit", choices=["crop", "stretch"], default="crop", help="how a picture of other proportions is fitted"
+    )
+    page.add_argument(
+        "--draw",
+        action=argparse.BooleanOptionalAction,
+        help="whether one can draw the image; by default where it is grey, of 64x64 pixels or less",
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m convpool", description="Small convolutional neural networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for function, text in (
         (show, "print a network's stages, kernels and sizes"),
         (bench, "time a network, whole and by stage"),
-        (convert, "write a network as a C header, an .npz file, or text"),
+        (convert, "write a network as a C header, an .npz file, text, or a page"),
         (info, "print what is built and what this CPU can run"),
     ):
         command = commands.add_parser(function.__name__, help=text, description=text)
@@ -78,12 +136,7 @@ def main(argv: list[str] | None = None) -> int:
             command.add_argument("--against", choices=["onnxruntime"], help="time it, too")
             command.add_argument("--seconds", type=seconds, default=1.0, help="how long to measure")
         if function is convert:
-            command.add_argument("--to-c", metavar="FILE.h", help="one C header")
-            command.add_argument("--to-npz", metavar="FILE.npz", help="what NumPy and convpool alone can read")
-            command.add_argument(
-                "--to-text", metavar="FILE.txt", help="its stages without weights, for convpool-bench and convpool-info"
-            )
-            command.add_argument("--name", default="network", help="what the header's names begin with")
+            add_conversions(command)
     arguments = parser.parse_args(argv)
     try:
         arguments.function(arguments)
