@@ -20,11 +20,10 @@ typedef struct product_at {
 } product_at;
 
 enum {
-    product_at_rows = VEC_REGISTERS >= 16 ? 8 : 2,  /* of a group: each takes a pointer, */
-    product_at_many = VEC_REGISTERS >= 16 ? 6 : 2,  /* and so many are enough, */
-    product_at_vecs = VEC_REGISTERS >= 16 ? 12 : 4, /* with vectors of lanes at most */
+    product_at_rows = VEC_REGISTERS >= 16 ? 8 : 2,          /* of a group: each takes a pointer, */
+    product_at_many = tune_sums < 12 ? tune_sums / 2 : 6,   /* and so many are enough, */
+    product_at_vecs = tune_sums < 12 ? (int)tune_sums : 12, /* with vectors of lanes at most */
 };
-_Static_assert((int)tune_sums >= (int)product_at_vecs, "a row has so many sums");
 
 /* Adds the bias to sums, and lets none be less than the floor. */
 VEC_INLINE void product_at_finish(size_t rows, size_t vecs, const product_at *p,
