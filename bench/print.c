@@ -48,7 +48,7 @@ static void print_row(const entry *e, bool seed, bool network) {
     char name[32], cold[32] = "";
     snprintf(name, sizeof name, "%s%s", e->kernel.name, e->automatic && !network ? " *" : "");
     if (e->cold_median > 0) snprintf(cold, sizeof cold, "%.2f", e->cold_median * 1e6);
-    printf("%-18s %10.2f %10.2f %10.2f %10s %8.1f %8.2f ", name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, cold,
+    printf("%-20s %10.2f %10.2f %10.2f %10s %8.1f %8.2f ", name, e->median * 1e6, e->least * 1e6, e->p90 * 1e6, cold,
            e->gflops, e->fraction);
     printf(network ? "%11.1e" : "%11.4f", e->error_ratio);
     if (seed) printf(" %8.0fx", PUBLISHED_SECONDS / e->median);
@@ -66,7 +66,7 @@ void print_problem(const problem *p) {
                p->network.multiply_adds * 1e-6);
     else
         printf("\n%s%s\n", p->shape, seed ? " (the seed layer)" : "");
-    printf("%-18s %10s %10s %10s %10s %8s %8s %11s%s\n", network ? "instruction set" : "kernel", "median us", "min us",
+    printf("%-20s %10s %10s %10s %10s %8s %8s %11s%s\n", network ? "instruction set" : "kernel", "median us", "min us",
            "p90 us", "cold us", "GFLOP/s", "of peak", network ? "difference" : "error/bound", seed ? "  speed-up" : "");
     for (const entry *e = p->entries; e < p->entries + p->count; e++)
         print_row(e, seed, network);

@@ -55,22 +55,22 @@ static const char *bits_text(const convpool_kernel_info *info, bool asked) {
 
 static void print_text(const char *environment, bool bits) {
     print_machine(stdout, BUILD_OPTIONS);
-    printf("CONVPOOL_KERNEL  %s\n\nkernel            supported%s\n", environment == NULL ? "(not set)" : environment,
+    printf("CONVPOOL_KERNEL  %s\n\nkernel             supported%s\n", environment == NULL ? "(not set)" : environment,
            bits ? "  bits" : "");
     convpool_kernel_info info;
     for (size_t i = 0; convpool_kernel_get(i, &info); i++)
-        printf("%-17s %s%s%s%s\n", info.name, info.supported ? "yes" : "no: ", info.reason, bits ? "        " : "",
+        printf("%-18s %s%s%s%s\n", info.name, info.supported ? "yes" : "no: ", info.reason, bits ? "        " : "",
                bits_text(&info, bits));
 }
 
 static void print_layer_text(const layer_report *r, bool first) {
-    if (first) printf("\nlayer             kernel            output          layer bytes  scratch bytes\n");
+    if (first) printf("\nlayer              kernel             output          layer bytes  scratch bytes\n");
     char output[64];
     snprintf(output, sizeof output, "%zux%zux%zu", r->channels, r->height, r->width);
     if (r->error != NULL)
-        printf("%-17s refused: %s\n", r->shape, r->error);
+        printf("%-18s refused: %s\n", r->shape, r->error);
     else
-        printf("%-17s %-17s %-14s %12zu %14zu\n", r->shape, r->kernel, output, r->memory, r->scratch);
+        printf("%-18s %-18s %-14s %12zu %14zu\n", r->shape, r->kernel, output, r->memory, r->scratch);
 }
 
 static void print_json(const char *environment, bool bits) {
@@ -106,12 +106,12 @@ static bool print_network(const char *path, const network_file *file) {
     convpool_network *network;
     convpool_status status = convpool_network_create(file->stages, file->count, &network);
     if (status != CONVPOOL_OK) return printf("\n%s: refused: %s\n", path, convpool_status_string(status)), false;
-    printf("\n%s: %zu bytes, and %zu of scratch\nstage             kernel            input\n", path,
+    printf("\n%s: %zu bytes, and %zu of scratch\nstage              kernel             input\n", path,
            convpool_network_memory_size(file->stages, file->count), convpool_network_scratch_size(network));
     for (size_t i = 0; i < file->count; i++) {
         const convpool_layer_spec *s = &file->stages[i].spec;
         const char *kernel = convpool_layer_kernel(convpool_network_layer(network, i));
-        printf("%-17s %-17s %zux%zux%zu\n", stage_word(file->stages[i].kind), *kernel ? kernel : "-", s->in_channels,
+        printf("%-18s %-18s %zux%zux%zu\n", stage_word(file->stages[i].kind), *kernel ? kernel : "-", s->in_channels,
                s->in_height, s->in_width);
     }
     convpool_network_destroy(network);
