@@ -55,16 +55,20 @@ double quantile(series *s, double part) {
 }
 
 /* Clock cycles a second, from a chain of dependent additions of one cycle each: of registers, as some CPUs add
- * constants while renaming. */
+ * constants while renaming, and by turns, for engines of WebAssembly would make one of many equal ones. */
 static double clock_rate(void) {
     enum { adds = 16, times = 100000 };
-    uint64_t x = 0, y = 1;
+    static volatile uint64_t result;
+    uint64_t x = result, y = 1;
     double start = now();
     for (int n = 0; n < times; n++)
-        for (int i = 0; i < adds; i++) {
+        for (int i = 0; i < adds; i += 2) {
             x += y;
             __asm__ volatile("" : "+r"(x), "+r"(y));
+            y += x;
+            __asm__ volatile("" : "+r"(x), "+r"(y));
         }
+    result = x;
     return adds * times / (now() - start);
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ._network import Network
 
-LIBRARY = ("convpool.js", "convpool.wasm", "convpool-scalar.wasm")
+LIBRARY = ("convpool.js", "convpool.wasm", "convpool-scalar.wasm", "LICENSES.txt")
 PAGE = ("index.html", "page.css", "page.js")
 
 
