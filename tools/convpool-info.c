@@ -16,7 +16,7 @@ static const char usage[] =
     "network in a file.\n" LAYER_HELP NETWORK_HELP
     "--bits   runs a fixed list of layers on every supported kernel and prints a hash of the results:\n"
     "         for one algorithm it is the same on all machines and kernels with fused multiply-add\n"
-    "         (avx2, avx512, neon), and on all without (scalar, sse2)\n";
+    "         (avx2, avx512, neon), and on all without (scalar, sse2, wasm128)\n";
 
 typedef struct layer_report {
     const char *shape, *kernel, *error; /* error: NULL where a layer was made */

@@ -2,6 +2,8 @@
 """Networks by hand: what they compute, files and headers of them, the command line."""
 
 import copy
+import json
+import math
 import os
 import pathlib
 import pickle
@@ -269,3 +271,32 @@ def test_text(tmp_path):
 def test_importing_does_nothing():
     code = "import convpool, sys; assert convpool._library.library.cache_info().currsize == 0; assert 'h5py' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_page(tmp_path, capsys):
+    network = example("HWC")
+    model = str(tmp_path / "n.npz")
+    network.save(model)
+    page = tmp_path / "page"
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"class {n}\n" for n in range(math.prod(network.output_shape))))
+    arguments = ["--to-web", str(page), "--classes", str(names), "--scale", "1/127.5", "--offset=-1", "--no-draw"]
+    assert main(["convert", model, *arguments]) == 0
+    files = {file.name for file in page.iterdir()}
+    assert files > {"index.html", "page.js", "convpool.js", "convpool.wasm", "convpool-scalar.wasm", "LICENSES.txt"}
+    told = json.loads((page / "page.json").read_text())
+    assert told["title"] == "n" and told["draw"] is False and told["fit"] == "crop"
+    assert told["scale"] == [1 / 127.5] and told["offset"] == [-1] and told["classes"][-1].startswith("class ")
+    x = np.ones(network.input_shape, np.float32)
+    assert (convpool.load(page / "network.npz")(x) == network(x)).all()
+    capsys.readouterr()
+    for wrong, words in (
+        (["--classes", "a,b"], "2 classes are named"),
+        (["--scale", "1,2"], "scale must be a number"),
+    ):
+        assert main(["convert", model, "--to-web", str(page), *wrong]) == 1
+        assert words in capsys.readouterr().err
+    flat = convpool.Network([convpool.Dense(weights(3, 8))], in_shape=(8,))
+    flat.save(model)
+    assert main(["convert", model, "--to-web", str(page)]) == 1
+    assert "needs an image" in capsys.readouterr().err

@@ -200,7 +200,7 @@ function run(done) {
   for (; runs === 0 || (now - start < 2 && runs < 200); now = performance.now(), runs++) net.run(input, out);
   showResult(out, empty, done);
   const kernels = [...new Set(net.stages().map(({ kernel }) => kernel).filter(Boolean))].join(", ");
-  at("time").textContent = `A run takes ${(((now - start) / runs) * 1000).toFixed(0)} µs, by ${kernels}.`;
+  at("time").textContent = `A run takes ${(((now - start) / runs) * 1000).toFixed(0)} \u00b5s, by ${kernels}.`;
   showMaps(first.run(input));
 }
 
