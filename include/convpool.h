@@ -39,10 +39,10 @@
  * Numbers, in the default floating-point environment, rounding to nearest without flush-to-zero, which the library
  * leaves as it finds it:
  *   - For one algorithm, the results of all kernels with fused multiply-add (avx2, avx512, neon) are identical bit
- *     for bit, and so are those of all without (scalar, sse2, wasm128): on every CPU, from every compiler, however run_rows
- *     splits an image, whatever the alignment; but for the sign of a zero where there is no activation, and the
- *     payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone: its extents, filter,
- *     strides, padding and pooling, and whether an algorithm can compute it; not on layouts.
+ *     for bit, and so are those of all without (scalar, sse2, wasm128): on every CPU, from every compiler, however
+ *     run_rows splits an image, whatever the alignment; but for the sign of a zero where there is no activation, and
+ *     the payload of a NaN. The automatic choice of an algorithm depends on the layer's shape alone: its extents,
+ *     filter, strides, padding and pooling, and whether an algorithm can compute it; not on layouts.
  *   - An output is NaN when an input or weight under its window, or its bias, is NaN. Max-pooling and activations pass
  *     NaN on. Padding is computed with like any other 0: infinity times zero is NaN.
  *   - Sigmoid, tanh and ELU are within 4 units of 2^-24, and 2^-149, of the exact function of the sum before them.

@@ -19,8 +19,9 @@
 #include "gather.h"
 
 /* Output channels a block: with four sums each they fit the registers. */
+_Static_assert(VEC_REGISTERS == 8 || VEC_REGISTERS == 16 || VEC_REGISTERS == 32, "blocks are written for these");
 _Static_assert(tune_pixel_rows >= 1 && tune_pixel_rows <= 4 && 4 * tune_pixel_rows <= VEC_REGISTERS,
-               "blocks are written for these");
+               "and as many sums fit them");
 _Static_assert(vec_lanes == 1 || vec_lanes == 4 || vec_lanes == 8 || vec_lanes == 16, "steps are measured in these");
 enum { pixel_direct_rows = tune_pixel_rows };
 

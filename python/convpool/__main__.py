@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import fractions
+import math
 import os
 import sys
 
@@ -80,10 +80,16 @@ def names(text: str) -> list[str]:
 
 def numbers(text: str) -> list[float]:
     """Numbers by commas, which may be fractions such as 1/255."""
-    try:
-        return [float(fractions.Fraction(part.strip())) for part in text.split(",")]
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number, and no numbers by commas") from error
+    values = []
+    for part in text.split(","):
+        above, _, below = part.partition("/")
+        try:
+            values.append(float(above) / float(below or 1))
+        except (ValueError, ZeroDivisionError) as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number, and no numbers by commas") from error
+    if not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not finite")
+    return values
 
 
 def add_conversions(command: argparse.ArgumentParser) -> None:
