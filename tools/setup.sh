@@ -2,6 +2,18 @@
 # shellcheck shell=sh
 # Sourced by bench/run and tests/run, from the top folder: installs what a build needs, configures and builds.
 
+# --help: what a script's first lines say of it; that of bench/run and tests/run is another's.
+case ${0##*/}:${1:-} in
+run:*) ;;
+*:--help)
+    for script in "$0" "$(basename "$(dirname "$0")")/${0##*/}" "tests/scripts/${0##*/}" "bench/${0##*/}" "tools/${0##*/}"; do
+        [ -f "$script" ] || continue
+        sed '1,2d; /^[^#]/,$d; s/^# \{0,1\}//' "$script"
+        exit
+    done
+    ;;
+esac
+
 # need PACKAGE COMMAND...: PACKAGE is missing unless COMMAND succeeds.
 missing=
 skipped=
