@@ -125,8 +125,9 @@ extern size_t checks_done, checks_failed;
 /* CONVPOOL_TEST_SEED in the environment, or 60: where every pseudo-random choice starts. */
 uint64_t test_seed(void);
 
-/* Whether a case is to be tried: each, or with CONVPOOL_TEST_ONE_IN=N in the environment one in N / often, by chance.
- */
+/* Whether a case is to be tried: one in N / often, by chance, where CONVPOOL_TEST_ONE_IN=N is in the environment or
+ * one_in_unless_told is N, which is 1 by default. */
+extern size_t one_in_unless_told;
 bool in_sample(uint64_t *state, size_t often);
 
 /* Opens a file to be read, by a name in UTF-8, as names are that were compiled in: on Windows, fopen() would take it

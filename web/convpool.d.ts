@@ -61,4 +61,4 @@ export class UnsupportedError extends Error {}
  *
  * @throws UnsupportedError, or an Error where the test case fails.
  */
-export function load(bytes: ArrayBufferLike | ArrayBufferView, options?: Options): Promise<Network>;
+export function load(bytes: ArrayBuffer | ArrayBufferView, options?: Options): Promise<Network>;

@@ -81,6 +81,7 @@ class Network {
   constructor(wasm, arrays, { kernel, stages: count }) {
     need(arrays.network, "the file holds no network of convpool's");
     const plan = JSON.parse(arrays.network), stages = plan.stages.slice(0, count), last = stages.length - 1;
+    need(last >= 0, "no stage is left");
     need(plan.format === 1, `the file has the format ${plan.format}, of another version: 1 is known`);
     this.#wasm = wasm;
     const words = stages.map((stage, i) => this.#words(stage, i, arrays, kernel ?? stage.kernel));

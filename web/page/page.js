@@ -8,7 +8,7 @@ const pad = at("pad"), seen = at("seen");
 const PEN = 1.3, SOFT = 1.4, SHARP = 12; // the pen's radius and its soft edge, in the network's pixels; and dots of the pad to a pixel
 const MOST = 12; // bars
 
-let net, first, plan; // the network, its first stage alone, and what page.json says of it
+let net, first, plan; // the network, what of it ends with its first layer, and what page.json says of it
 let shape; // of its image: {channels, height, width, last}, where `last` is whether channels come last
 let grey, picture; // what was drawn, 0 to 255, or a picture's pixels, red, green, blue and alpha
 let strokes = []; // of points [x, y] in pixels of the network
@@ -24,7 +24,7 @@ function imageShape({ inputShape, layout }) {
 
 async function open(bytes, config) {
   net = await load(bytes);
-  first = await load(bytes, { stages: 1 });
+  first = await load(bytes, { stages: net.stages().findIndex(({ kind }) => kind === "layer") + 1 || 1 });
   plan = { title: "A trained network", text: "", classes: [], scale: [1 / 255], offset: [0], ...config };
   shape = imageShape(net);
   plan.draw ??= shape?.channels === 1 && shape.height <= 64 && shape.width <= 64;
@@ -231,7 +231,7 @@ function showResult(out, empty, done) {
 }
 
 function showMaps(out) {
-  const { outputShape } = first.stages()[0], [channels, height, width] = outputShape, maps = at("maps");
+  const { outputShape } = first.stages().at(-1), [channels, height, width] = outputShape, maps = at("maps");
   const last = first.outputShape.join() !== outputShape.join();
   const [low, high] = out.reduce(([a, b], y) => [Math.min(a, y), Math.max(b, y)], [0, 1e-30]);
   while (maps.children.length > channels) maps.lastChild.remove();

@@ -57,6 +57,7 @@ test("the first stages alone, and kernels by name", async () => {
   const image = await load(await read("image.npz"), { stages: 1 });
   assert.deepEqual([image.layout, image.outputShape], ["CHW", [5, 10, 7]]);
   await assert.rejects(load(bytes, { kernel: "avx2" }), UnsupportedError);
+  await assert.rejects(load(bytes, { stages: 0 }), /no stage is left/);
 });
 
 test("an array for the result", async () => {
