@@ -3,6 +3,7 @@
  * back, for it goes with the instance; a size that it cannot have ends in a trap. */
 #include "convpool.h"
 #include "dispatch.h"
+#include "random.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -78,15 +79,11 @@ const char *stage(size_t i, size_t shape[3]) {
 EXPORT(run) void run(void);
 void run(void) { convpool_network_run(network, input, output, scratch); }
 
-/* Runs on the input of a saved network's test case: numbers in [0, 1), the upper bits of splitmix64's. */
+/* Runs on the input of a saved network's test case: numbers in [0, 1), as the Python package makes them. */
 EXPORT(test) void test(uint32_t seed);
 void test(uint32_t seed) {
-    for (size_t i = 0; i < inputs; i++) {
-        uint64_t z = seed + (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-        z ^= z >> 31;
-        input[i] = (float)(z >> 41) * 0x1p-23f;
-    }
+    uint64_t state = seed;
+    for (size_t i = 0; i < inputs; i++)
+        input[i] = (float)(random_bits(&state) >> 41) * 0x1p-23f;
     run();
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -40,9 +41,7 @@ def write(
     channels, height, width = network._shape
     if len(network.input_shape) != 3 or channels not in (1, 3) or height * width == 1:
         raise ValueError(f"a page needs an image, of one channel or three, not {network.input_shape}")
-    outputs = 1
-    for extent in network.output_shape:
-        outputs *= extent
+    outputs = math.prod(network.output_shape)
     if len(classes) not in (0, outputs):
         raise ValueError(f"{len(classes)} classes are named, but {outputs} numbers come out")
     for what, numbers in (("scale", scale), ("offset", offset)):

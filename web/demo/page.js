@@ -5,10 +5,13 @@ import { load } from "./convpool.js";
 
 const at = (id) => document.getElementById(id);
 const pad = at("pad"), seen = at("seen");
-const PEN = 1.3, SOFT = 1.4, SHARP = 12; // the pen's radius and its soft edge, in the network's pixels; and dots of the pad to a pixel
+const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
+const PEN = 1.3, SOFT = 1.4; // the pen's radius and its soft edge, in the network's pixels
+const SHARP = 12; // dots of the pad to such a pixel
 const MOST = 12; // bars
 
 let net, first, plan; // the network, what of it ends with its first layer, and what page.json says of it
+let kernels, mapShape; // what runs, in words, and what the latter gives: channels, height, width
 let shape; // of its image: {channels, height, width, last}, where `last` is whether channels come last
 let grey, picture; // what was drawn, 0 to 255, or a picture's pixels, red, green, blue and alpha
 let strokes = []; // of points [x, y] in pixels of the network
@@ -24,7 +27,10 @@ function imageShape({ inputShape, layout }) {
 
 async function open(bytes, config) {
   net = await load(bytes);
-  first = await load(bytes, { stages: net.stages().findIndex(({ kind }) => kind === "layer") + 1 || 1 });
+  const stages = net.stages(), count = stages.findIndex(({ kind }) => kind === "layer") + 1 || 1;
+  first = await load(bytes, { stages: count });
+  kernels = [...new Set(stages.map(({ kernel }) => kernel).filter(Boolean))].join(", ");
+  mapShape = stages[count - 1].outputShape;
   plan = { title: "A trained network", text: "", classes: [], scale: [1 / 255], offset: [0], ...config };
   shape = imageShape(net);
   plan.draw ??= shape?.channels === 1 && shape.height <= 64 && shape.width <= 64;
@@ -32,7 +38,7 @@ async function open(bytes, config) {
   at("text").textContent = plan.text;
   at("drawing").hidden = at("pad-help").hidden = !plan.draw || !shape;
   at("picture").hidden = !shape;
-  at("stages").replaceChildren(...net.stages().map(({ name, kind, outputShape, kernel }) => {
+  at("stages").replaceChildren(...stages.map(({ name, kind, outputShape, kernel }) => {
     const row = document.createElement("tr");
     row.append(...[name ? `${name}: ${kind}` : kind, outputShape.join("x"), kernel || "-"].map((text) => {
       const cell = document.createElement("td");
@@ -93,15 +99,15 @@ async function choose(file) {
 // Adds the ink of a line: as dark as it is near, softer at its edge.
 function ink([ax, ay], [bx, by]) {
   const { width, height } = shape, reach = PEN + SOFT;
-  const [left, right] = [Math.min(ax, bx) - reach, Math.max(ax, bx) + reach].map((x) => Math.min(Math.max(Math.floor(x), 0), width - 1));
-  const [top, bottom] = [Math.min(ay, by) - reach, Math.max(ay, by) + reach].map((y) => Math.min(Math.max(Math.floor(y), 0), height - 1));
+  const near = (a, b, extent) => [Math.min(a, b) - reach, Math.max(a, b) + reach].map((x) => clamp(Math.floor(x), 0, extent - 1));
+  const [left, right] = near(ax, bx, width), [top, bottom] = near(ay, by, height);
   const length = (bx - ax) ** 2 + (by - ay) ** 2 || 1;
   for (let y = top; y <= bottom; y++)
     for (let x = left; x <= right; x++) {
       const dx = x + 0.5 - ax, dy = y + 0.5 - ay;
-      const along = Math.min(Math.max((dx * (bx - ax) + dy * (by - ay)) / length, 0), 1);
+      const along = clamp((dx * (bx - ax) + dy * (by - ay)) / length, 0, 1);
       const distance = Math.hypot(dx - along * (bx - ax), dy - along * (by - ay)), i = y * width + x;
-      grey[i] = Math.max(grey[i], 255 * Math.min(Math.max((PEN - distance) / SOFT + 0.5, 0), 1));
+      grey[i] = Math.max(grey[i], 255 * clamp((PEN - distance) / SOFT + 0.5, 0, 1));
     }
 }
 
@@ -154,7 +160,7 @@ function onKey(event) {
   const way = ways[event.key];
   pen.shown = true;
   if (way) {
-    pen.at = [Math.min(Math.max(pen.at[0] + way[0], 0), shape.width), Math.min(Math.max(pen.at[1] + way[1], 0), shape.height)];
+    pen.at = [clamp(pen.at[0] + way[0], 0, shape.width), clamp(pen.at[1] + way[1], 0, shape.height)];
     if (pen.down) addPoint([...pen.at]);
   } else if (event.key === " ") {
     pen.down = !pen.down;
@@ -194,13 +200,11 @@ function changed() {
 function run(done) {
   if (!shape) return;
   fill(picture ? fromPicture : (i) => grey[i]);
-  const out = net.run(input), empty = !picture && strokes.length === 0;
-  const start = performance.now();
-  let runs = 0, now = start;
-  for (; runs === 0 || (now - start < 2 && runs < 200); now = performance.now(), runs++) net.run(input, out);
+  const start = performance.now(), empty = !picture && strokes.length === 0;
+  let out, runs = 0, took = 0; // again and again, for clocks are coarse
+  for (; runs === 0 || (took < 2 && runs < 200); took = performance.now() - start, runs++) out = net.run(input, out);
   showResult(out, empty, done);
-  const kernels = [...new Set(net.stages().map(({ kernel }) => kernel).filter(Boolean))].join(", ");
-  at("time").textContent = `A run takes ${(((now - start) / runs) * 1000).toFixed(0)} \u00b5s, by ${kernels}.`;
+  at("time").textContent = `A run takes ${((took / runs) * 1000).toFixed(0)} \u00b5s, by ${kernels}.`;
   showMaps(first.run(input));
 }
 
@@ -231,8 +235,7 @@ function showResult(out, empty, done) {
 }
 
 function showMaps(out) {
-  const { outputShape } = first.stages().at(-1), [channels, height, width] = outputShape, maps = at("maps");
-  const last = first.outputShape.join() !== outputShape.join();
+  const [channels, height, width] = mapShape, maps = at("maps"), last = first.outputShape.join() !== mapShape.join();
   const [low, high] = out.reduce(([a, b], y) => [Math.min(a, y), Math.max(b, y)], [0, 1e-30]);
   while (maps.children.length > channels) maps.lastChild.remove();
   while (maps.children.length < channels) maps.append(document.createElement("canvas"));
