@@ -133,7 +133,7 @@ def main():
                 key = name if n == 0 else "%s, %d" % (name, n + 1)  # GCC made several of it
                 loops[key] = loop
                 spilled[key] = spills(loop, code)
-    direct = max(name for name in loops if re.fullmatch(r"pixel_direct_windows_\d", name))
+    direct = max(name for name in loops if re.fullmatch(r"pixel_direct_pooled_\d", name))
     windows = max(name for name in loops if re.fullmatch(r"windows_\d", name))
     others = [direct.replace("windows", kind) for kind in ("filters", "squares", "points")]
     whole = [direct, *others, windows, *products]

@@ -23,20 +23,20 @@ static const char *why_refused(const char *value, const char *name) {
                                              : "no instruction set, algorithm or kernel of that name is built in";
 }
 
-typedef struct line {
+typedef struct message {
     char text[1024];
     size_t used;
     const char *separator;
-} line;
+} message;
 
-static void append(line *l, const char *text) {
+static void append(message *l, const char *text) {
     if (l->used < sizeof l->text)
         l->used += (size_t)snprintf(l->text + l->used, sizeof l->text - l->used, "%s%s", l->separator, text);
     l->separator = ", ";
 }
 
 /* Adds one kind of name of the kernels that are supported here, each once. */
-static void append_names(line *l, const char *(*name_of)(const convpool_kernel_info *info)) {
+static void append_names(message *l, const char *(*name_of)(const convpool_kernel_info *info)) {
     convpool_kernel_info info, earlier;
     for (size_t i = 0; convpool_kernel_get(i, &info); i++) {
         bool listed = !info.supported;
@@ -56,7 +56,7 @@ static void complain(const char *value, const char *name) {
     for (; value[length] != 0 && length < sizeof shown - 1; length++)
         shown[length] = isprint((unsigned char)value[length]) ? value[length] : '?';
     shown[length] = 0;
-    line l = {.separator = ""};
+    message l = {.separator = ""};
     l.used = (size_t)snprintf(l.text, sizeof l.text, "convpool: CONVPOOL_KERNEL=%s%s: %s; supported here: ", shown,
                               value[length] ? "..." : "", why_refused(value, name));
     append_names(&l, isa_of);

@@ -9,26 +9,26 @@ typedef struct image {
 } image;
 
 /* What a run does, one after the other: a stage, or an image turned to the other layout. */
-typedef struct step {
-    void (*run)(const struct step *step, const float *input, float *output, void *scratch);
+typedef struct network_step {
+    void (*run)(const struct network_step *step, const float *input, float *output, void *scratch);
     bool in_place; /* whether its output may be its input */
     size_t buffer; /* where its output lies, but the last one's */
     image out;
     convpool_layer *layer; /* of a stage that is one */
     const convpool_isa *isa;
     convpool_between between; /* of another */
-} step;
+} network_step;
 
 struct convpool_network {
     image in, out;
-    step *steps;
+    network_step *steps;
     size_t count, turned;       /* of steps; and of those before the first stage's */
     size_t buffers[2], scratch; /* bytes of the images between steps, by turns, and of a layer's scratch, at most */
     void *allocation;           /* to be freed; NULL where the memory is the caller's */
 };
 
-_Static_assert(63 + 64 + sizeof(struct convpool_network) + 2 * sizeof(step) + 64 <= 1024 &&
-                   sizeof(step) + 2 * (sizeof(float) * CONVPOOL_REPEATED + 63) + 64 <= 640,
+_Static_assert(63 + 64 + sizeof(struct convpool_network) + 2 * sizeof(network_step) + 64 <= 1024 &&
+                   sizeof(network_step) + 2 * (sizeof(float) * CONVPOOL_REPEATED + 63) + 64 <= 640,
                "CONVPOOL_NETWORK_MEMORY_MAX() holds");
 
 static size_t bytes_of(image i) { return convpool_tensor_bytes(i.channels, i.height, i.width); }
@@ -147,7 +147,7 @@ static convpool_status check(const convpool_stage *stages, size_t count, size_t 
         if (c.bytes > PTRDIFF_MAX - all || bytes_of(c.out) > PTRDIFF_MAX / 4) return CONVPOOL_INVALID_SHAPE;
         all += c.bytes;
     }
-    size_t steps = convpool_align_up((count + 2) * sizeof(step)); /* the image may be turned at either end */
+    size_t steps = convpool_align_up((count + 2) * sizeof(network_step)); /* the image may be turned at either end */
     if (steps > PTRDIFF_MAX - all) return CONVPOOL_INVALID_SHAPE;
     *bytes = all + steps;
     return CONVPOOL_OK;
@@ -172,11 +172,11 @@ static bool overlaps(const convpool_stage *stages, size_t count, const void *mem
     return false;
 }
 
-static void run_layer(const step *s, const float *input, float *output, void *scratch) {
+static void run_layer(const network_step *s, const float *input, float *output, void *scratch) {
     convpool_layer_run(s->layer, input, output, scratch);
 }
 
-static void run_between(const step *s, const float *input, float *output, void *scratch) {
+static void run_between(const network_step *s, const float *input, float *output, void *scratch) {
     (void)scratch;
     s->isa->between(&s->between, input, output);
 }
@@ -188,12 +188,12 @@ static void transpose(const float *input, size_t rows, size_t columns, float *ou
             output[column * rows + row] = input[row * columns + column];
 }
 
-static void run_to_hwc(const step *s, const float *input, float *output, void *scratch) {
+static void run_to_hwc(const network_step *s, const float *input, float *output, void *scratch) {
     (void)scratch;
     transpose(input, s->out.channels, s->out.height * s->out.width, output);
 }
 
-static void run_to_chw(const step *s, const float *input, float *output, void *scratch) {
+static void run_to_chw(const network_step *s, const float *input, float *output, void *scratch) {
     (void)scratch;
     transpose(input, s->out.height * s->out.width, s->out.channels, output);
 }
@@ -206,8 +206,8 @@ static const float *repeat(const float *from, size_t channels, float *to) {
 }
 
 /* The step of a stage, which takes its part of *memory. */
-static step make_step(const convpool_stage *stage, const checked *c, char **memory) {
-    step s = {.out = c->out, .isa = c->choice.isa};
+static network_step make_step(const convpool_stage *stage, const checked *c, char **memory) {
+    network_step s = {.out = c->out, .isa = c->choice.isa};
     char *own = *memory;
     *memory += c->bytes;
     if (stage->kind == CONVPOOL_STAGE_LAYER) {
@@ -227,11 +227,11 @@ static step make_step(const convpool_stage *stage, const checked *c, char **memo
 }
 
 /* Adds a step: in place, or from the buffer of the one before to the other. */
-static void add_step(convpool_network *n, step s) {
+static void add_step(convpool_network *n, network_step s) {
     size_t scratch = convpool_layer_scratch_size(s.layer);
     if (n->scratch < scratch) n->scratch = scratch;
     if (n->count > 0) {
-        const step *before = &n->steps[n->count - 1];
+        const network_step *before = &n->steps[n->count - 1];
         size_t bytes = convpool_align_up(bytes_of(before->out));
         if (n->buffers[before->buffer] < bytes) n->buffers[before->buffer] = bytes;
         s.buffer = s.in_place ? before->buffer : 1 - before->buffer;
@@ -243,7 +243,7 @@ static convpool_network *make(const convpool_stage *stages, size_t count, void *
     convpool_network *n = convpool_aligned(memory);
     char *next = (char *)n + convpool_align_up(sizeof *n);
     *n = (convpool_network){.steps = (void *)next, .allocation = allocation};
-    next += convpool_align_up((count + 2) * sizeof(step));
+    next += convpool_align_up((count + 2) * sizeof(network_step));
     checked c = {.bytes = 0};
     for (size_t i = 0; i < count; i++) {
         if (check_stage(stages, count, i, &c) != CONVPOOL_OK) break; /* never */
@@ -251,12 +251,12 @@ static convpool_network *make(const convpool_stage *stages, size_t count, void *
         if (i == 0) {
             n->in = c.in;
             n->turned = !layer && stages->spec.input_layout == CONVPOOL_IMAGE_CHW && !is_flat(c.in);
-            if (n->turned) add_step(n, (step){.run = run_to_hwc, .out = c.in});
+            if (n->turned) add_step(n, (network_step){.run = run_to_hwc, .out = c.in});
         }
         add_step(n, make_step(&stages[i], &c, &next));
         if (i + 1 < count || layer) continue;
         if (stages[i].spec.output_layout == CONVPOOL_IMAGE_CHW && !is_flat(c.out))
-            add_step(n, (step){.run = run_to_chw, .out = c.out});
+            add_step(n, (network_step){.run = run_to_chw, .out = c.out});
     }
     n->out = c.out;
     return n;
@@ -336,7 +336,7 @@ convpool_status convpool_network_run(const convpool_network *network, const floa
     buffers[1] = buffers[0] + n->buffers[0];
     void *of_layers = buffers[1] + n->buffers[1];
     for (size_t i = 0; i < n->count; i++) {
-        const step *s = &n->steps[i];
+        const network_step *s = &n->steps[i];
         float *to = i + 1 < n->count ? (float *)(void *)buffers[s->buffer] : output;
         s->run(s, input, to, of_layers);
         input = to;

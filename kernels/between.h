@@ -76,7 +76,7 @@ VEC_INLINE void between_pool(bool largest, const convpool_between *s, const floa
     }
 }
 
-/* In the order of global_average(), for n channels. */
+/* In the order of stage_global_average(), for n channels. */
 VEC_INLINE vec between_average(const float *from, size_t pixels, size_t channels, size_t n) {
     enum { sums = 16 };
     vec sum[sums];
@@ -144,7 +144,7 @@ static void between_activation(const convpool_between *s, const float *input, fl
     }
 }
 
-static void between(const convpool_between *s, const float *input, float *output) {
+static void stage_between(const convpool_between *s, const float *input, float *output) {
     switch (s->kind) {
     case CONVPOOL_STAGE_MAX_POOL:
     case CONVPOOL_STAGE_GLOBAL_MAX: between_pool(true, s, input, output); break;
@@ -152,7 +152,7 @@ static void between(const convpool_between *s, const float *input, float *output
     case CONVPOOL_STAGE_GLOBAL_AVERAGE: between_global_average(s, input, output); break;
     case CONVPOOL_STAGE_SCALE: between_each(BETWEEN_SCALE, s, input, output); break;
     case CONVPOOL_STAGE_ACTIVATION: between_activation(s, input, output); break;
-    case CONVPOOL_STAGE_SOFTMAX: softmax(input, s->channels, output); break;
+    case CONVPOOL_STAGE_SOFTMAX: stage_softmax(input, s->channels, output); break;
     case CONVPOOL_STAGE_LOG_SOFTMAX: log_softmax(input, s->channels, output); break;
     default: break; /* a layer is none of these */
     }

@@ -46,7 +46,7 @@ static size_t direct_slots_of_block(const convpool_shape *s) {
 /* ---- Packed: bias, slopes and weights, and behind them the terms' distances ---- */
 
 static size_t direct_terms(const convpool_shape *s) { /* in bytes: where they begin */
-    return packed_round_up(packed_size(s, direct_blocks(s)), CONVPOOL_ALIGNMENT);
+    return packed_round_up(packed_blocks_size(s, direct_blocks(s)), CONVPOOL_ALIGNMENT);
 }
 
 static size_t direct_packed_size(const convpool_shape *s) { return direct_terms(s) + s->depth * sizeof(size_t); }

@@ -8,18 +8,18 @@
 #include "stages.h"
 
 #define CONVPOOL_ISA(isa, what) \
-    static const convpool_kernel kernels[] = {CONVPOOL_KERNELS(#isa)}; \
+    static const convpool_kernel kernels_##isa[] = {CONVPOOL_KERNELS(#isa)}; \
     const convpool_isa convpool_isa_##isa = { \
         .name = #isa, \
         .needs = what, \
         .fused = VEC_FUSED, \
-        .kernels = kernels, \
-        .kernel_count = sizeof kernels / sizeof *kernels, \
-        .max_pool_2x2 = max_pool_2x2, \
-        .relu = relu, \
-        .global_average = global_average, \
-        .softmax = softmax, \
-        .between = between, \
+        .kernels = kernels_##isa, \
+        .kernel_count = sizeof kernels_##isa / sizeof *kernels_##isa, \
+        .max_pool_2x2 = stage_max_pool_2x2, \
+        .relu = stage_relu, \
+        .global_average = stage_global_average, \
+        .softmax = stage_softmax, \
+        .between = stage_between, \
     };
 
 #endif

@@ -53,7 +53,7 @@ static size_t packed_weights(const convpool_shape *s, packed_blocks b) {
     return packed_row(s, b) * (packed_has_slopes(s) ? 2 : 1);
 }
 
-static size_t packed_size(const convpool_shape *s, packed_blocks b) {
+static size_t packed_blocks_size(const convpool_shape *s, packed_blocks b) {
     return (packed_weights(s, b) + packed_channels(s, b) * s->depth) * sizeof(float);
 }
 

@@ -49,7 +49,7 @@ static bool softmax_exists(float largest, size_t count, float *output) {
     return false;
 }
 
-static void softmax(const float *input, size_t count, float *output) {
+static void stage_softmax(const float *input, size_t count, float *output) {
     float largest = largest_of(input, count), half = largest * 0.5f, last[vec_lanes], total;
     if (!softmax_exists(largest, count, output)) return;
     size_t i = 0, rest = count % vec_lanes;

@@ -6,7 +6,7 @@
 #include "kernel.h"
 #include "vector/vector.h"
 
-static void max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
+static void stage_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
     size_t out_height = height / 2, out_width = width / 2;
     for (size_t plane = 0; plane < channels; plane++, input += height * width)
         for (size_t p = 0; p < out_height; p++, output += out_width) {
@@ -27,7 +27,7 @@ static void max_pool_2x2(const float *input, size_t channels, size_t height, siz
     vec_end();
 }
 
-static void relu(const float *input, size_t count, float *output) {
+static void stage_relu(const float *input, size_t count, float *output) {
     size_t i = 0;
     for (; count - i >= vec_lanes; i += vec_lanes)
         vec_store(output + i, vec_relu(vec_load(input + i)));
@@ -37,7 +37,7 @@ static void relu(const float *input, size_t count, float *output) {
 
 /* In sixteen sums, pixel i in sum i mod 16, ascending; then sum k and sum k + 8 are added, k + 4, k + 2 and k + 1; and
  * the whole is divided once. */
-static void global_average(const float *input, size_t channels, size_t pixels, float *output) {
+static void stage_global_average(const float *input, size_t channels, size_t pixels, float *output) {
     enum { sums = 16, vecs = sums / vec_lanes };
     for (; channels > 0; channels--, input += pixels, output++) {
         vec sum[vecs];

@@ -49,7 +49,7 @@ static size_t pixel_direct_tile_pixels(const convpool_shape *s) {
 
 static const packed_blocks pixel_direct_packed = {pixel_direct_rows, 1};
 
-static size_t pixel_direct_packed_size(const convpool_shape *s) { return packed_size(s, pixel_direct_packed); }
+static size_t pixel_direct_packed_size(const convpool_shape *s) { return packed_blocks_size(s, pixel_direct_packed); }
 
 static void pixel_direct_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
     packed_pack(s, pixel_direct_packed, weights, bias, packed);
@@ -165,7 +165,7 @@ typedef void pixel_direct_gather_function(const convpool_shape *s, const float *
 PIXEL_DIRECT(points, 1, false)
 PIXEL_DIRECT(squares, 1, true)
 PIXEL_DIRECT(filters, 2, false)
-PIXEL_DIRECT(windows, 2, true)
+PIXEL_DIRECT(pooled, 2, true)
 
 /* Of a filter of 1x1 or 2x2, without pooling and with it. */
 #define PIXEL_DIRECT_NAMES(name) \
@@ -177,7 +177,7 @@ static const struct {
     pixel_direct_block_function *block[4]; /* by rows - 1 */
     pixel_direct_gather_function *fill[2]; /* of an image with zeros around it: [1] */
 } pixel_direct_functions[2][2] = {{PIXEL_DIRECT_NAMES(points), PIXEL_DIRECT_NAMES(squares)},
-                                  {PIXEL_DIRECT_NAMES(filters), PIXEL_DIRECT_NAMES(windows)}};
+                                  {PIXEL_DIRECT_NAMES(filters), PIXEL_DIRECT_NAMES(pooled)}};
 
 static void pixel_direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;

@@ -22,7 +22,7 @@ float convpool_winograd_limit(const convpool_shape *s, const float *weights, con
 
 /* One dimension: a filter of two or three at each position of the tile. With a third weight of 0 the first three
  * positions of F(2, 3) are those of F(3, 2). */
-static void transform(size_t filter, size_t side, const double *g, double *to) {
+static void transform_filter(size_t filter, size_t side, const double *g, double *to) {
     double last = g[filter - 1];
     to[0] = g[0];
     to[side - 1] = last;
@@ -44,12 +44,12 @@ void convpool_winograd_filter(const convpool_shape *s, size_t side, const float 
     for (size_t u = 0; u < height; u++) {
         for (size_t v = 0; v < width; v++)
             g[v] = (double)weights[convpool_weight(s, o, c, u, v)];
-        transform(width, side, g, rows[u]);
+        transform_filter(width, side, g, rows[u]);
     }
     for (size_t j = 0; j < side; j++) {
         for (size_t u = 0; u < height; u++)
             g[u] = rows[u][j];
-        transform(height, side, g, column);
+        transform_filter(height, side, g, column);
         for (size_t i = 0; i < side; i++)
             to[i * side + j] = (float)column[i];
     }
