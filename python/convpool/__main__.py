@@ -34,9 +34,15 @@ def bench(arguments: argparse.Namespace) -> None:
 
 
 def convert(arguments: argparse.Namespace) -> None:
+    if arguments.with_library and not arguments.to_c:
+        raise ValueError("--with-library goes with --to-c FILE.h")
     network = _load(arguments)
     if arguments.to_c:
         network.to_c(arguments.to_c, arguments.name)
+    if arguments.with_library:
+        from . import _header
+
+        _header.write_library(os.path.dirname(arguments.to_c))
     if arguments.to_npz:
         network.save(arguments.to_npz)
     if arguments.to_text:
@@ -102,6 +108,9 @@ def add_conversions(command: argparse.ArgumentParser) -> None:
         "--to-web", metavar="FOLDER", help="a page on which the network runs, to be served by any server of files"
     )
     command.add_argument("--name", default="network", help="what the header's names begin with")
+    command.add_argument(
+        "--with-library", action="store_true", help="beside the header, all that it needs: convpool.c and convpool.h"
+    )
     page = command.add_argument_group("the page")
     page.add_argument("--title", help="its heading; by default the file's name")
     page.add_argument("--text", default="", help="a sentence below it")

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
+import shutil
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -227,3 +231,16 @@ def write(network: Network, file: str | os.PathLike[str], name: str) -> None:
     )
     with open(file, "w", encoding="ascii", errors="replace", newline="\n") as target:
         target.write(text)
+
+
+def write_library(folder: str) -> None:
+    """Writes the library in one file, as tools/amalgamate does: convpool.c and convpool.h."""
+    here = pathlib.Path(__file__).parent
+    installed, tool = here / "c", here.parents[1] / "tools" / "amalgamate"
+    if installed.is_dir():
+        for name in ("convpool.c", "convpool.h"):
+            shutil.copyfile(installed / name, os.path.join(folder, name))
+    elif tool.is_file():
+        subprocess.run([sys.executable, tool, folder or "."], check=True)
+    else:
+        raise RuntimeError("the C library's source is missing from this installation of convpool")

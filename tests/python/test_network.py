@@ -206,15 +206,18 @@ def test_the_header_compiles(tmp_path):
         example().to_c(tmp_path / "net.h", "a b")
 
 
+SELF_TEST = (
+    '#include "net.h"\nstatic unsigned char memory[NET_MEMORY_MAX], scratch[NET_SCRATCH_MAX];\n'
+    "int main(void) {\n  static float input[NET_INPUTS], output[NET_OUTPUTS];\n  convpool_network *network;\n"
+    "  if (net_create_in(memory, sizeof memory, &network) != CONVPOOL_OK) return 2;\n"
+    "  return !net_self_test(network, input, output, scratch);\n}\n"
+)
+
+
 @pytest.mark.skipif(shutil.which("cc") is None or not os.environ.get("CONVPOOL_LIBRARY"), reason="no library to link")
 def test_the_header_tests_itself(tmp_path):
     example("HWC").to_c(tmp_path / "net.h", "net")
-    (tmp_path / "net.c").write_text(
-        '#include "net.h"\nstatic unsigned char memory[NET_MEMORY_MAX], scratch[NET_SCRATCH_MAX];\n'
-        "int main(void) {\n  static float input[NET_INPUTS], output[NET_OUTPUTS];\n  convpool_network *network;\n"
-        "  if (net_create_in(memory, sizeof memory, &network) != CONVPOOL_OK) return 2;\n"
-        "  return !net_self_test(network, input, output, scratch);\n}\n"
-    )
+    (tmp_path / "net.c").write_text(SELF_TEST)
     library = os.environ["CONVPOOL_LIBRARY"]
     command = ["cc", "-std=c11", f"-I{INCLUDE}", tmp_path / "net.c", library, f"-Wl,-rpath,{os.path.dirname(library)}"]
     subprocess.run([*command, "-o", tmp_path / "net"], check=True)
@@ -226,11 +229,25 @@ def test_the_command_line(tmp_path, capsys):
     assert main(["show", str(tmp_path / "network.npz")]) == 0 and "max pool 3x3" in capsys.readouterr().out
     assert main(["info"]) == 0 and "scalar-direct" in capsys.readouterr().out
     assert main(["convert", str(tmp_path / "network.npz"), "--to-c", str(tmp_path / "n.h"), "--name", "n"]) == 0
-    assert (tmp_path / "n.h").exists()
+    assert (tmp_path / "n.h").exists() and not (tmp_path / "convpool.c").exists()
     assert main(["bench", str(tmp_path / "network.npz"), "--seconds", "0.05"]) == 0 and "us" in capsys.readouterr().out
     assert main(["show", str(tmp_path / "missing.npz")]) == 1 and "convpool: " in capsys.readouterr().err
     assert main(["convert", str(tmp_path / "network.npz")]) == 1
     assert main(["bench", str(tmp_path / "network.npz"), "--against", "onnxruntime"]) == 1
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_the_library_in_one_file(tmp_path):
+    """What the header is compiled with, and its self-test."""
+    example().save(tmp_path / "network.npz")
+    model, header = str(tmp_path / "network.npz"), str(tmp_path / "net.h")
+    assert main(["convert", model, "--to-c", header, "--name", "net", "--with-library"]) == 0
+    assert main(["convert", model, "--to-npz", str(tmp_path / "n.npz"), "--with-library"]) == 1
+    (tmp_path / "main.c").write_text(SELF_TEST)
+    few = ["-DCONVPOOL_NO_AVX512", "-DCONVPOOL_NO_AVX2", "-DCONVPOOL_NO_WINOGRAD32"]  # which take long to compile
+    command = ["cc", "-O1", *few, "main.c", "convpool.c", "-o", "net"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    subprocess.run([tmp_path / "net"], check=True, env={**os.environ, "CONVPOOL_KERNEL": ""})
 
 
 TEXT = """\
