@@ -13,8 +13,7 @@
 #include CONVPOOL_CPU_FEATURES
 #endif
 
-#define ONE(isa) +1
-#define MAY_LACK_SOME (0 CONVPOOL_AVX512(ONE) CONVPOOL_AVX2(ONE))
+#define MAY_LACK_SOME (0 CONVPOOL_AVX512(CONVPOOL_PLUS_ONE) CONVPOOL_AVX2(CONVPOOL_PLUS_ONE))
 
 /* The first of an ISA's needs that is not met is given as the reason. Both report AVX2 and AVX-512F only
  * where the operating system saves their registers. */

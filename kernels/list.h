@@ -40,6 +40,12 @@
     CONVPOOL_AVX512(X) \
     CONVPOOL_AVX2(X) CONVPOOL_SSE2(X) CONVPOOL_NEON(X) CONVPOOL_WASM128(X) CONVPOOL_SCALAR(X)
 
+/* For the preprocessor: 0 CONVPOOL_ISAS(CONVPOOL_PLUS_ONE) is how many there are. */
+#define CONVPOOL_PLUS_ONE(isa) +1
+#if !(0 CONVPOOL_ISAS(CONVPOOL_PLUS_ONE))
+#error "no instruction set is left"
+#endif
+
 /* Whether it is built. */
 #ifdef CONVPOOL_NO_WINOGRAD32
 #define CONVPOOL_WINOGRAD32 0

@@ -241,6 +241,6 @@ def write_library(folder: str) -> None:
         for name in ("convpool.c", "convpool.h"):
             shutil.copyfile(installed / name, os.path.join(folder, name))
     elif tool.is_file():
-        subprocess.run([sys.executable, tool, folder or "."], check=True)
+        subprocess.run([sys.executable, tool, folder or "."], check=True, stdout=subprocess.DEVNULL)
     else:
         raise RuntimeError("the C library's source is missing from this installation of convpool")
