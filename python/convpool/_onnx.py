@@ -4,110 +4,34 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ._graph import MOST_WEIGHTS, Builder, Float64, as_float64
+from ._graph import Builder, Float64, as_float64
 from ._merge import UnsupportedError
+from ._onnx_constants import Constants, attribute, onnx_module
 from ._piecewise import WHOLE, Slopes, slopes_after
 from ._stages import dilated, same_pads
-
-Const = NDArray[Any]
 
 MOST_NODES = 5000
 MOST_BRANCHES = 8  # at hand at a time, and numbers that a slope of one may have
 MOST_SLOPES = 1 << 16
 
 
-def _onnx() -> Any:
-    try:
-        import onnx
-    except ImportError:
-        raise ImportError("reading ONNX files needs onnx: pip install convpool[onnx]") from None
-    return onnx
-
-
-BINARY: dict[str, Any] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
-    "Mod": np.mod,
-    "Pow": np.power,
-    "Max": np.maximum,
-    "Min": np.minimum,
-    "Equal": np.equal,
-    "Greater": np.greater,
-    "Less": np.less,
-}
-UNARY: dict[str, Any] = {
-    "Neg": np.negative,
-    "Abs": np.abs,
-    "Sqrt": np.sqrt,
-    "Exp": np.exp,
-    "Floor": np.floor,
-    "Ceil": np.ceil,
-    "Reciprocal": np.reciprocal,
-    "Not": np.logical_not,
-}
-REDUCTIONS: dict[str, Any] = {
-    "ReduceSum": np.sum,
-    "ReduceMean": np.mean,
-    "ReduceMax": np.max,
-    "ReduceMin": np.min,
-    "ReduceProd": np.prod,
-    "ReduceL2": lambda x, **options: np.sqrt(np.sum(np.square(x), **options)),
-}
-
-
-class _Tensors:
-    """Arrays of a file, read when they are asked for; external data only from the file's own folder."""
-
-    def __init__(self, path: str, tensors: Any) -> None:
-        self.folder = os.path.dirname(os.path.abspath(path))
-        self.tensors = {tensor.name: tensor for tensor in tensors}
-
-    def read(self, tensor: Any) -> Const:
-        onnx = _onnx()
-        if math.prod(tensor.dims) > MOST_WEIGHTS or any(n < 0 for n in tensor.dims):
-            raise UnsupportedError(
-                f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} is too large for a small network"
-            )
-        if onnx.external_data_helper.uses_external_data(tensor):
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            location = entries.get("location", "")
-            whole = os.path.realpath(os.path.join(self.folder, location))
-            if not location or os.path.isabs(location) or os.path.dirname(whole) != os.path.realpath(self.folder):
-                raise UnsupportedError(f"tensor {tensor.name!r} lies in {location!r}, which is not beside the file")
-            start, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-            held = os.path.getsize(whole) - start if length < 0 else length
-            if start < 0 or not 0 <= held <= 16 * max(math.prod(tensor.dims), 1):
-                raise UnsupportedError(
-                    f"tensor {tensor.name!r} of shape {tuple(tensor.dims)} in {held} bytes of {location!r}"
-                )
-            onnx.external_data_helper.load_external_data_for_tensor(tensor, self.folder)
-        return np.asarray(onnx.numpy_helper.to_array(tensor, self.folder))
-
-
 class Reader:
     """Follows the one tensor that leads from the input to an output."""
 
     def __init__(self, model: Any, path: str, output: str | None, batched: bool | None = None) -> None:
-        self.onnx = _onnx()
         self.said = batched
         graph = model.graph
-        self.tensors = _Tensors(path, graph.initializer)
         self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=1)
         if self.opset < 7:
             raise UnsupportedError(f"the file has opset {self.opset}: from 7 on they are supported")
         if len(graph.node) > MOST_NODES:
             raise UnsupportedError(f"the file has {len(graph.node)} nodes, which is no small network")
-        self.folded = 0
-        self.consts: dict[str, Const] = {}
+        self.constants = Constants(path, graph, self.opset)
         self.nodes = self._needed(graph, self._output(graph, output))
         self.current = self.first = self._input(graph)
         self.guessed = self.batched
@@ -148,7 +72,7 @@ class Reader:
 
     def _input(self, graph: Any) -> str:
         used = {name for node in self.nodes for name in node.input} | {self.output}
-        inputs = [item for item in graph.input if item.name in used and item.name not in self.tensors.tensors]
+        inputs = [item for item in graph.input if item.name in used and item.name not in self.constants.tensors]
         if len(inputs) != 1:
             raise UnsupportedError(f"the output needs {len(inputs)} inputs: one is needed")
         tensor = inputs[0].type.tensor_type
@@ -170,15 +94,9 @@ class Reader:
         """The tensor's extents, with the batch's."""
         return (self.batch, *self.builder.dims) if self.batched else self.builder.dims
 
-    def const(self, name: str) -> Const | None:
-        """The array of this name; None where it is no constant."""
-        if name not in self.consts and name in self.tensors.tensors:
-            self.consts[name] = self.tensors.read(self.tensors.tensors[name])
-        return self.consts.get(name)
-
     def weights(self, index: int, what: str) -> Float64:
         """An input of this node that must be constant."""
-        array = self.const(self.node.input[index]) if index < len(self.node.input) else None
+        array = self.constants.get(self.node.input[index]) if index < len(self.node.input) else None
         if array is None:
             raise self.builder.refuse(f"its {what} must be constant")
         return as_float64(array)
@@ -189,11 +107,7 @@ class Reader:
 
     def attribute(self, name: str, default: Any) -> Any:
         """An attribute of this node."""
-        for item in self.node.attribute:
-            if item.name == name:
-                value = self.onnx.helper.get_attribute_value(item)
-                return value.decode() if isinstance(value, bytes) else value
-        return default
+        return attribute(self.node, name, default)
 
     def run(self) -> Builder:
         """Adds every node."""
@@ -204,8 +118,10 @@ class Reader:
                 raise self.builder.refuse(f"operators of {node.domain!r} are not supported")
             if node.op_type == "Shape":
                 self._shape()
-            elif node.op_type == "Constant" or all(self.const(name) is not None for name in node.input if name):
-                self._fold()
+            elif node.op_type == "Constant" or all(self.constants.get(name) is not None for name in node.input if name):
+                refused = self.constants.compute(node)
+                if refused:
+                    raise self.builder.refuse(refused)
             else:
                 self._apply()
         if self.current != self.output:
@@ -213,7 +129,7 @@ class Reader:
         return self.builder
 
     def _apply(self) -> None:
-        images = [name for name in self.node.input if name and self.const(name) is None]
+        images = [name for name in self.node.input if name and self.constants.get(name) is None]
         if self._branch(images):
             return
         if images != [self.current]:
@@ -234,7 +150,9 @@ class Reader:
             self.branches = {self.current: WHOLE}
         if not self.branches or any(name not in self.branches for name in images):
             return False
-        operands = [self.branches[name] if name in images else self.const(name) for name in self.node.input if name]
+        operands = [
+            self.branches[name] if name in images else self.constants.get(name) for name in self.node.input if name
+        ]
         shapes = [
             array.shape for x in operands for array in (x if isinstance(x, Slopes) else (x,)) if array is not None
         ]
@@ -280,93 +198,12 @@ class Reader:
 
     def _shape(self) -> None:
         name = self.node.input[0]
-        array = self.const(name)
+        array = self.constants.get(name)
         shape = self.shapes.get(name) if array is None else array.shape
         if shape is None:
             raise self.builder.refuse(f"the shape of {name!r} is not known")
         shape = shape[slice(self.attribute("start", 0), self.attribute("end", None))]
-        self.consts[self.node.output[0]] = np.array(shape, np.int64)
-
-    def _fold(self) -> None:
-        """Computes a node whose inputs are all constant."""
-        x: list[Any] = [self.const(name) for name in self.node.input if name]
-        kind = self.node.op_type
-        value: Const | None
-        if kind == "Constant":
-            value = self._constant()
-        elif kind in ("Identity", "Dropout"):
-            value = x[0]
-        else:
-            value = self._computed(kind, x)
-        if value is None or value.dtype.kind not in "biuf":
-            raise self.builder.refuse("a constant of this kind is not supported")
-        self.folded += value.size
-        if self.folded > MOST_WEIGHTS:
-            raise self.builder.refuse("constants are too large for a small network")
-        self.consts[self.node.output[0]] = value
-
-    def _constant(self) -> Const:
-        for item in self.node.attribute:
-            if item.name == "value":
-                return self.tensors.read(item.t)
-            if item.name in ("value_float", "value_floats", "value_int", "value_ints"):
-                return np.array(self.onnx.helper.get_attribute_value(item))
-        raise self.builder.refuse("a constant of this kind is not supported")
-
-    def _computed(self, kind: str, x: list[Any]) -> Any:
-        if any(values.dtype.kind not in "biuf" for values in x):
-            return None
-        if kind in BINARY and len(x) == 2:
-            if math.prod(np.broadcast_shapes(x[0].shape, x[1].shape)) > MOST_WEIGHTS:
-                return None
-            if kind == "Div" and x[0].dtype.kind in "iu":
-                return np.asarray(x[0] // x[1])
-            return np.asarray(BINARY[kind](x[0], x[1]))
-        if kind in UNARY:
-            return np.asarray(UNARY[kind](x[0]))
-        if kind in REDUCTIONS:
-            axes = self.attribute("axes", x[1].tolist() if len(x) > 1 else None)
-            keep = bool(self.attribute("keepdims", 1))
-            return np.asarray(REDUCTIONS[kind](x[0], axis=None if axes is None else tuple(axes), keepdims=keep))
-        if kind == "ConstantOfShape":
-            if math.prod(x[0].tolist()) > MOST_WEIGHTS:
-                return None
-            value = self.attribute("value", None)
-            return np.full(x[0].tolist(), 0.0 if value is None else self.tensors.read(value).reshape(-1)[0])
-        if kind == "Where":
-            return np.where(x[0], x[1], x[2])
-        if kind == "Expand":
-            shape = np.broadcast_shapes(x[0].shape, tuple(x[1].tolist()))
-            return np.broadcast_to(x[0], shape) if math.prod(shape) <= MOST_WEIGHTS else None
-        if kind == "Slice":
-            if self.opset < 10:
-                first, last = list(self.attribute("starts", [])), list(self.attribute("ends", []))
-                x = [x[0], np.array(first), np.array(last), np.array(self.attribute("axes", range(len(first))))]
-            axes = x[3].tolist() if len(x) > 3 else list(range(len(x[1])))
-            steps = x[4].tolist() if len(x) > 4 else [1] * len(axes)
-            index = [slice(None)] * x[0].ndim
-            for start, end, axis, step in zip(x[1].tolist(), x[2].tolist(), axes, steps):
-                index[axis] = slice(start, end, step)
-            return np.asarray(x[0][tuple(index)])
-        if kind == "Cast":
-            kind = self.onnx.TensorProto.DataType.Name(self.attribute("to", 1)).lower()
-            return x[0].astype({"float": "float32", "double": "float64"}.get(kind, kind))
-        if kind == "Transpose":
-            return x[0].transpose(self.attribute("perm", None))
-        if kind == "Reshape":
-            return x[0].reshape([x[0].shape[i] if n == 0 else n for i, n in enumerate(x[1].tolist())])
-        if kind == "Concat":
-            return np.concatenate(x, self.attribute("axis", 0))
-        if kind == "Gather":
-            if x[0].size * x[1].size > MOST_WEIGHTS:
-                return None
-            return np.take(x[0], x[1], self.attribute("axis", 0))
-        if kind in ("Unsqueeze", "Squeeze"):
-            axes = self.attribute("axes", x[1].tolist() if len(x) > 1 else None)
-            if kind == "Squeeze":
-                return np.squeeze(x[0], None if axes is None else tuple(axes))
-            return np.expand_dims(x[0], tuple(axes))
-        return None
+        self.constants.known[self.node.output[0]] = np.array(shape, np.int64)
 
     # ---- Operators ----
 
@@ -494,7 +331,7 @@ class Reader:
 
     def _constant_operand(self) -> tuple[Float64, bool]:
         """The operand that is constant, and whether it is the first."""
-        first = self.const(self.node.input[0]) is not None
+        first = self.constants.get(self.node.input[0]) is not None
         return self._without_batch(self.weights(0 if first else 1, "other operand")), first
 
     def op_Add(self) -> None:
@@ -597,7 +434,11 @@ class Reader:
         pass
 
     def op_Dropout(self) -> None:
-        if len(self.node.input) > 2 and self.const(self.node.input[2]) is not None and self.weights(2, "mode").any():
+        if (
+            len(self.node.input) > 2
+            and self.constants.get(self.node.input[2]) is not None
+            and self.weights(2, "mode").any()
+        ):
             raise self.builder.refuse("is in training mode: export the network for inference")
 
     def op_Cast(self) -> None:
@@ -705,7 +546,7 @@ class Reader:
 
 def read_onnx(path: str, output: str | None) -> Builder:
     """A .onnx file."""
-    model = _onnx().load(path, load_external_data=False)
+    model = onnx_module().load(path, load_external_data=False)
     reader = Reader(model, path, output)
     try:
         return reader.run()

@@ -412,7 +412,37 @@ def test_what_is_wrong_is_named(tmp_path):
             [node("Add", ["a", "b"], ["c"]), node("Mul", ["x", "c"], ["y"])],
             {"a": np.ones((30000, 1)), "b": np.ones((1, 30000))},
             {},
-            "constant",
+            "constants are too large",
+        ),
+        (
+            [node("Where", ["t", "a", "b"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+            {"t": np.array(True), "a": np.ones((300000, 1)), "b": np.ones((1, 300000))},
+            {},
+            "constants are too large",
+        ),
+        (
+            [node("Concat", ["a"] * 90000, ["c"], axis=0), node("Mul", ["x", "c"], ["y"])],
+            {"a": np.ones(100000)},
+            {},
+            "constants are too large",
+        ),
+        (
+            [node("Expand", ["a", "n"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+            {"a": np.ones(1), "n": np.array([1 << 20, 1 << 20])},
+            {},
+            "constants are too large",
+        ),
+        (
+            [node("ConstantOfShape", ["n"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+            {"n": np.array([1 << 20, 1 << 20])},
+            {},
+            "constants are too large",
+        ),
+        (
+            [node("Gather", ["a", "i"], ["c"]), node("Mul", ["x", "c"], ["y"])],
+            {"a": np.ones((1, 100000)), "i": np.zeros(100000, np.int64)},
+            {},
+            "constants are too large",
         ),
     ):
         with pytest.raises(convpool.UnsupportedError, match=words):
