@@ -15,7 +15,8 @@ from ._stages import Plan, Shape, Stage, dilated
 Float64 = NDArray[np.float64]
 
 LARGEST_IMAGE = 1 << 25  # numbers; more is no image that a small network takes
-MOST_WEIGHTS = 1 << 27
+MOST_WEIGHTS = 1 << 27  # of a layer,
+MOST_HELD = 1 << 28  # and of all, as they are computed with: a few in a file may stand for many
 MOST_WORK = 1 << 35  # multiply-adds
 MOST_READ = 1 << 31  # what pools read
 MOST_STEPS = 500
@@ -41,6 +42,7 @@ class Builder:
         self.final: tuple[int, ...] | None = None  # the output's dimensions, where they are made of others at the end
         self._sizes: dict[str, int] = {}
         self._groups: list[tuple[str, ...]] = []
+        self._held = 0
         self._renumber(input_shape)
 
     def refuse(self, what: str) -> UnsupportedError:
@@ -153,8 +155,7 @@ class Builder:
         tall, wide = dilated((height, width), dilations)
         if min(weights.shape) < 1 or groups < 1 or outputs % groups:
             raise self.refuse(f"weights of shape {weights.shape} in {groups} groups")
-        if outputs * channels * groups * tall * wide > MOST_WEIGHTS:
-            raise self.refuse("has too many weights for a small network")
+        self._hold(outputs * channels * groups * tall * wide)
         whole = np.zeros((outputs, channels * groups, tall, wide))
         for group in range(groups):
             rows = slice(group * (outputs // groups), (group + 1) * (outputs // groups))
@@ -247,10 +248,16 @@ class Builder:
             factor, shift = np.broadcast_to(factor, length), np.broadcast_to(shift, length)
         elif factor.ndim != shift.ndim:
             assert self.shape is not None
+            self._hold(math.prod(self.shape))
             factor, shift = (
                 np.broadcast_to(v if v.ndim == 3 else v.reshape(-1, 1, 1), self.shape) for v in (factor, shift)
             )
         self._each(Stage("scale", self.where, np.array(factor), np.array(shift)))
+
+    def _hold(self, count: int) -> None:
+        self._held += count
+        if count > MOST_WEIGHTS or self._held > MOST_HELD:
+            raise self.refuse("has too many weights for a small network")
 
     def _count(self) -> None:
         if len(self.stages) >= MOST_STEPS:
@@ -285,7 +292,10 @@ class Builder:
         order = self._flat()
         whole = np.broadcast_to(values.reshape(shape), self.dims).reshape([self._sizes[axis] for axis in order])
         whole = whole.transpose([order.index(axis) for axis in "CHW" if axis in order]).reshape(self.shape)
-        return whole[:, 0, 0] if (whole == whole[:, :1, :1]).all() else np.array(whole)
+        if (whole == whole[:, :1, :1]).all():
+            return np.array(whole[:, 0, 0])
+        self._hold(whole.size)
+        return np.array(whole)
 
     def softmax(self, axis: int, log: bool = False) -> None:
         """Over one dimension, which must be all that there is."""

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import convpool
+from convpool import _graph
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -381,7 +382,7 @@ def test_external_data_is_beside_the_file(tmp_path, monkeypatch):
         convpool.load(folder / "model.onnx")
 
 
-def test_what_is_wrong_is_named(tmp_path):
+def test_what_is_wrong_is_named(tmp_path, monkeypatch):
     def load(nodes, arrays, shape=(1, 3, 8, 8), opset=13, attributes=None):
         graph = helper.make_graph(
             nodes,
@@ -447,6 +448,17 @@ def test_what_is_wrong_is_named(tmp_path):
     ):
         with pytest.raises(convpool.UnsupportedError, match=words):
             load(nodes, arrays, **options)
+    names = ["x", *(f"t{n}" for n in range(20)), "y"]
+    monkeypatch.setattr(_graph, "MOST_HELD", 100000)
+    for chain, values in (
+        (
+            [node("Conv", [a, "w"], [b], dilations=[99, 99], pads=[50] * 4) for a, b in zip(names, names[1:])],
+            w[:1, :1, :2, :2],
+        ),
+        ([node("Mul", [a, "w"], [b]) for a, b in zip(names, names[1:])], np.arange(100.0)[:, None]),
+    ):  # each within bounds, all together not
+        with pytest.raises(convpool.UnsupportedError, match="too many weights"):
+            load(chain, {"w": values}, (1, 1, 100, 100))
     branches = [node("Relu", ["x"], [f"b{n}"]) for n in range(50)] + [node("Add", ["b0", "b0"], ["s0"])]
     branches += [node("Add", [f"s{n}", f"b{n + 1}"], [f"s{n + 1}" if n < 48 else "y"]) for n in range(49)]
     with pytest.raises(convpool.UnsupportedError, match="branches"):
