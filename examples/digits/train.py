@@ -141,7 +141,7 @@ def classify(images, p):
     return np.concatenate([network(as_input(images[i:i + BATCH]), p)[0] for i in range(0, len(images), BATCH)])
 
 
-def train(folder):
+def train(folder, steps=STEPS):
     """Draws every batch anew, so that no image is seen twice; writes the weights. Are they any good?"""
     os.makedirs(folder, exist_ok=True)  # before the work, so that a bad name is seen at once
     rng = np.random.RandomState(TRAINING_SEED)
@@ -151,11 +151,11 @@ def train(folder):
         p[name] = (scale * rng.normal(size=shape)).astype(np.float32)
     mean, square = ({name: np.zeros_like(p[name]) for name in p} for _ in range(2))
     right = 0
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         images, classes = draw_set(BATCH, rng)
         probabilities, kept = network(as_input(images), p)
         right += (probabilities.argmax(axis=1) == classes).sum()
-        rate = RATE * (1 - (step - 1) / STEPS) * np.sqrt(1 - 0.999 ** step) / (1 - 0.9 ** step)
+        rate = RATE * (1 - (step - 1) / steps) * np.sqrt(1 - 0.999 ** step) / (1 - 0.9 ** step)
         for name, gradient in network_gradients(probabilities, classes, p, kept).items():
             mean[name] += np.float32(0.1) * (gradient - mean[name])  # Adam, its rate falling to 0
             square[name] += np.float32(0.001) * (gradient * gradient - square[name])
@@ -212,6 +212,7 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     sub = commands.add_parser("train", help="train the network and write its weights, in a minute or two")
     sub.add_argument("folder", help="where the .npy files go")
+    sub.add_argument("--steps", type=int, default=STEPS, help=f"of {BATCH} images each; default: %(default)s")
     sub = commands.add_parser("images", help="write held-out images, named INDEX-CLASS.pgm")
     sub.add_argument("folder")
     sub.add_argument("count", nargs="?", type=int, default=HELD_OUT_IMAGES, help="default: %(default)s")
@@ -219,7 +220,7 @@ def main():
     sub.add_argument("program", nargs=argparse.REMAINDER, help="digits, or words to run it by: wine64 digits.exe")
     arguments = parser.parse_args()
     if arguments.command == "train":
-        sys.exit(0 if train(arguments.folder) else 1)
+        sys.exit(0 if train(arguments.folder, arguments.steps) else 1)
     elif arguments.command == "images":
         write_images(arguments.folder, arguments.count)
     elif not arguments.program:
