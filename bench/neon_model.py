@@ -135,7 +135,7 @@ def main():
                 spilled[key] = spills(loop, code)
     direct = max(name for name in loops if re.fullmatch(r"pixel_direct_pooled_\d", name))
     windows = max(name for name in loops if re.fullmatch(r"windows_\d", name))
-    others = [direct.replace("windows", kind) for kind in ("filters", "squares", "points")]
+    others = [direct.replace("pooled", kind) for kind in ("filters", "squares", "points")]
     whole = [direct, *others, windows, *products]
     shown = list(loops) if "--all" in sys.argv else whole
 
