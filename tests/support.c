@@ -274,7 +274,7 @@ void alone(const char *value, void (*body)(const char *argument), const char *ar
     set(BODY, distance);
     set(ARGUMENT, argument);
     set("CONVPOOL_KERNEL", value);
-    intptr_t status = -1; /* that of a process which was not started: Wine, on a busy machine, sometimes starts none */
+    intptr_t status = -1; /* that of a process which was not started, as it was seen once under Wine */
     for (int tries = 0; tries < 3 && status == -1; tries++)
         status = _spawnl(_P_WAIT, _pgmptr, "alone", (char *)NULL);
     set("CONVPOOL_KERNEL", kept);
