@@ -274,9 +274,15 @@ void alone(const char *value, void (*body)(const char *argument), const char *ar
     set(BODY, distance);
     set(ARGUMENT, argument);
     set("CONVPOOL_KERNEL", value);
-    intptr_t status = -1; /* that of a process which was not started, as it was seen once under Wine */
-    for (int tries = 0; tries < 3 && status == -1; tries++)
+    /* -1 is the status of a process that was not started, as Wine was seen to do where the machine was busy. */
+    intptr_t status = -1;
+    for (unsigned tries = 0; tries < 5 && status == -1; tries++) {
+        Sleep(tries * 1000);
+        errno = 0;
+        _doserrno = 0;
         status = _spawnl(_P_WAIT, _pgmptr, "alone", (char *)NULL);
+        if (status == -1) fprintf(stderr, "# not started: errno %d, system error %lu %s %s\n", errno, _doserrno, value, argument);
+    }
     set("CONVPOOL_KERNEL", kept);
     set(ARGUMENT, NULL);
     set(BODY, NULL);

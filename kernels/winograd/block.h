@@ -13,9 +13,10 @@ typedef struct winograd_call {
     float limit;
     const float *bias, *weights; /* what `direct` has packed, and the transformed weights */
     float *v, *m, *pixels;
-    float *band;         /* of the source, or lines of what is gathered, */
-    const float *rows;   /* or where this is in the image, */
-    size_t first_row;    /* from this row of it on */
+    float *band;         /* of the source, or lines of what is gathered */
+    const float *image;  /* what tiles are read from: the input, or the band, */
+    size_t first_row;    /* which begins with this row of windows; */
+    const float *zeros;  /* and those that do not count */
     const size_t *terms; /* the distances of channels */
     size_t end_row;
 } winograd_call;

@@ -17,8 +17,12 @@ typedef struct winograd_run {
 /* Some units, and their tiles' slots. */
 typedef struct winograd_block {
     size_t units, slots, tiles;            /* of each unit: all, or where all lack the lower ones, the upper ones */
-    size_t origin;                         /* the row of the image that its inputs are counted from */
-    size_t from[winograd_slots];           /* the tile's first input in its channel */
+    const float *image;                    /* what its inputs are read from, */
+    size_t origin;                         /* and the row of windows that this begins with; */
+    const float *zeros;                    /* those that do not count, lanes being input channels */
+    size_t from[winograd_slots];           /* the tile's first input in its channel, or where it would be */
+    unsigned char above[winograd_slots];   /* how many of its inputs, down and across, are zeros before those of the */
+    unsigned char before[winograd_slots];  /* image, where this is read with lanes that are input channels */
     unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
     unsigned char columns[winograd_slots]; /* and across; or, lanes not being input channels, winograd_whole where four
                                             * can be loaded of each of these rows */
@@ -75,6 +79,17 @@ VEC_INLINE size_t winograd_slot(const winograd_plan *p, const winograd_block *b,
 }
 VEC_INLINE size_t winograd_slot_step(const winograd_plan *p) { return winograd_by_pixel(p) ? vec_lanes : 1; }
 
+/* Where a tile is in an image that is read where it is: what lies in the zeros around it does not count. */
+static void winograd_cut_tile(const convpool_shape *s, winograd_block *b, size_t slot, size_t y, size_t x) {
+    size_t end = s->pad_top + s->height, rows = y < end ? packed_min(b->rows[slot], end - y) : 0;
+    size_t side = s->pad_left + s->width, columns = x < side ? packed_min(b->columns[slot], side - x) : 0;
+    b->from[slot] = (y - s->pad_top) * s->width + x - s->pad_left; /* may be below 0, and wrap */
+    b->rows[slot] = (unsigned char)rows;
+    b->columns[slot] = (unsigned char)columns;
+    b->above[slot] = (unsigned char)packed_min(rows, y < s->pad_top ? s->pad_top - y : 0);
+    b->before[slot] = (unsigned char)packed_min(columns, x < s->pad_left ? s->pad_left - x : 0);
+}
+
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
 static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, winograd_block *b, size_t unit_row,
                               size_t unit_column, unsigned large) {
@@ -108,12 +123,14 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
             b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
             b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
             b->at_end[slot] = !above_end && x + 4 > width;
+            b->above[slot] = b->before[slot] = 0;
+            if (p->in_place) winograd_cut_tile(s, b, slot, y, x);
         }
     }
     b->slots = slots;
 }
 
-/* Adds the unit to the right of the last one, which is like it in all but where it is: not the last one of its row. */
+/* Adds the unit to the right of the last one, which is like it in all but where it is. */
 static void winograd_add_next(const convpool_shape *s, const winograd_plan *p, winograd_block *b) {
     size_t unit = b->units++, step = winograd_slot_step(p), from = b->first[unit - 1], to = winograd_slot(p, b, unit);
     size_t right = p->pixels * (s->pool ? 2 : 1), tiles = winograd_by_pixel(p) ? b->tiles : to - from;
@@ -128,6 +145,8 @@ static void winograd_add_next(const convpool_shape *s, const winograd_plan *p, w
         b->from[to] = b->from[from] + right;
         b->rows[to] = b->rows[from];
         b->columns[to] = b->columns[from];
+        b->above[to] = b->above[from];
+        b->before[to] = b->before[from];
         b->at_end[to] = b->at_end[from];
     }
 }
@@ -236,7 +255,7 @@ WINOGRAD_TRANSFORM_REST(3)
 WINOGRAD_TRANSFORM_REST(4)
 
 VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd_plan *p, size_t side,
-                                         const winograd_block *b, const float *input, float *v) {
+                                         const winograd_block *b, float *v) {
     size_t to[winograd_slots / vec_lanes];   /* where a vector of tiles goes */
     size_t rows[winograd_slots / vec_lanes]; /* of all of a vector's tiles; 0 where they differ, or miss a column */
     bool at_end[winograd_slots / vec_lanes]; /* for the last channel */
@@ -250,6 +269,7 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
         }
     }
     size_t width = s->width, in_plane = s->height * width, slots = b->slots, stride = p->v_position;
+    const float *input = b->image;
     for (size_t c = s->channels; c > 0; c--, input += in_plane, v += p->v_channel)
         for (size_t slot = 0; slot < slots; slot += vec_lanes) {
             winograd_tiles t = {input, b->from + slot, width, rows[slot / vec_lanes]};
@@ -264,8 +284,10 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
 
 /* A tile of an image whose channels lie side by side, under one part of the filter. */
 typedef struct winograd_pixels {
-    const float *from;           /* its first input */
-    size_t rows, columns;        /* that count, the others being 0 */
+    const float *image, *zeros;  /* what its inputs are read from; and those that do not count, of all channels */
+    size_t from;                 /* its first input there; below 0 it wraps, but then that does not count */
+    size_t above, before;        /* from which of its rows and columns on they count, */
+    size_t rows, columns;        /* and up to which */
     size_t channels, row_stride; /* floats from one row to the next */
     float *to;                   /* its transformed inputs, at the first position, */
     size_t position;             /* and floats to the next */
@@ -275,6 +297,15 @@ typedef struct winograd_pixels {
 /* Its transformed inputs, with lanes that are input channels: of the first `tall` rows and `wide` columns of positions.
  * It may have `all` its inputs. */
 VEC_INLINE void winograd_transform_pixel(size_t side, size_t tall, size_t wide, bool all, const winograd_pixels *p) {
+    const float *x[4][4];
+    VEC_UNROLL
+    for (size_t i = 0; i < tall; i++) {
+        VEC_UNROLL
+        for (size_t j = 0; j < wide; j++) {
+            bool counts = all || (i >= p->above && i < p->rows && j >= p->before && j < p->columns);
+            x[i][j] = counts ? p->image + (p->from + i * p->row_stride + j * p->channels) : p->zeros;
+        }
+    }
     for (size_t c = 0; c < p->channels; c += vec_lanes) {
         size_t part = packed_min(p->channels - c, vec_lanes);
         vec d[4][4], column[4], row[4];
@@ -282,10 +313,9 @@ VEC_INLINE void winograd_transform_pixel(size_t side, size_t tall, size_t wide, 
         for (size_t j = 0; j < wide; j++) {
             VEC_UNROLL
             for (size_t i = 0; i < side; i++) {
-                const float *x = p->from + i * p->row_stride + j * p->channels + c;
-                column[i] = i >= tall || (!all && (i >= p->rows || j >= p->columns)) ? vec_zero()
-                            : part < vec_lanes                                       ? vec_load_part(x, part)
-                                                                                     : vec_load(x);
+                column[i] = i >= tall          ? vec_zero()
+                            : part < vec_lanes ? vec_load_part(x[i][j] + c, part)
+                                               : vec_load(x[i][j] + c);
             }
             winograd_forward(side, column, row);
             VEC_UNROLL
@@ -313,20 +343,24 @@ typedef struct winograd_part {
 
 /* The same of a block of tiles, to v[position][slot][part][channel]. */
 VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winograd_plan *p, winograd_part part,
-                                          const winograd_block *b, const float *rows, float *v) {
+                                          const winograd_block *b, float *v) {
     size_t down = part.down * p->of.filter, across = part.across * p->of.filter;
     size_t tall = part.down > 0 ? 3 : part.side, wide = part.across > 0 ? 3 : part.side; /* positions of the part */
-    winograd_pixels of = {.channels = s->channels,
-                          .row_stride = s->padded_width * s->channels,
+    winograd_pixels of = {.image = b->image,
+                          .zeros = b->zeros,
+                          .channels = s->channels,
+                          .row_stride = (p->in_place ? s->width : s->padded_width) * s->channels,
                           .to = v,
                           .position = p->v_position,
                           .term = (part.down * p->parts + part.across) * s->channels,
                           .last_term = part.down * s->channels};
     for (size_t slot = 0; slot < b->slots; slot++, of.to += p->v_row) {
-        of.from = rows + (b->from[slot] + across) * s->channels + down * of.row_stride;
+        of.from = (b->from[slot] + across) * s->channels + down * of.row_stride;
+        of.above = b->above[slot] - packed_min(b->above[slot], down);
+        of.before = b->before[slot] - packed_min(b->before[slot], across);
         of.rows = b->rows[slot] - packed_min(b->rows[slot], down);
         of.columns = b->columns[slot] - packed_min(b->columns[slot], across);
-        if (of.rows >= tall && of.columns >= wide)
+        if (of.above == 0 && of.before == 0 && of.rows >= tall && of.columns >= wide)
             winograd_transform_pixel(part.side, tall, wide, true, &of);
         else
             winograd_transform_pixel(part.side, tall, wide, false, &of);
@@ -334,12 +368,10 @@ VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winogra
 }
 
 /* As functions of their own, for the sake of their registers. */
-typedef void winograd_transform_function(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
-                                         const float *input, float *v);
 #define WINOGRAD_TRANSFORM(name, what, of) \
-    static __attribute__((noinline)) void winograd_transform_##name( \
-        const convpool_shape *s, const winograd_plan *p, const winograd_block *b, const float *input, float *v) { \
-        winograd_transform_##what(s, p, of, b, input, v); \
+    static __attribute__((noinline)) void winograd_transform_##name(const convpool_shape *s, const winograd_plan *p, \
+                                                                    const winograd_block *b, float *v) { \
+        winograd_transform_##what(s, p, of, b, v); \
     }
 #define WINOGRAD_PART(side, down, across) ((winograd_part){side, down, across})
 WINOGRAD_TRANSFORM(block_3, block, 3)
@@ -352,15 +384,15 @@ WINOGRAD_TRANSFORM(pixels_4_both, pixels, WINOGRAD_PART(4, 1, 1))
 
 /* A block's transformed inputs. */
 static void winograd_transform_inputs(const convpool_shape *s, const winograd_plan *p, const winograd_block *b,
-                                      const float *input, float *v) {
+                                      float *v) {
     if (winograd_from_pixels(p))
-        (p->side == 4 ? winograd_transform_pixels_4 : winograd_transform_pixels_3)(s, p, b, input, v);
+        (p->side == 4 ? winograd_transform_pixels_4 : winograd_transform_pixels_3)(s, p, b, v);
     else
-        (p->side == 4 ? winograd_transform_block_4 : winograd_transform_block_3)(s, p, b, input, v);
+        (p->side == 4 ? winograd_transform_block_4 : winograd_transform_block_3)(s, p, b, v);
     if (p->parts == 1) return;
-    winograd_transform_pixels_4_right(s, p, b, input, v);
-    winograd_transform_pixels_4_below(s, p, b, input, v);
-    winograd_transform_pixels_4_both(s, p, b, input, v);
+    winograd_transform_pixels_4_right(s, p, b, v);
+    winograd_transform_pixels_4_below(s, p, b, v);
+    winograd_transform_pixels_4_both(s, p, b, v);
 }
 
 #endif

@@ -70,9 +70,10 @@ typedef struct winograd_plan {
     size_t v_slots, v_block;        /* and between blocks of so many tiles */
     size_t v_row;                   /* and between tiles, where lanes were input channels */
     size_t m_row;                   /* floats of products between rows */
-    bool from_pixels;               /* the image is read as source.h has it, with lanes that are input channels, */
-    bool in_place;                  /* where it is */
-    size_t band;                    /* rows of units whose inputs it has at a time */
+    bool from_pixels;               /* the image is read with lanes that are input channels, */
+    bool in_place;                  /* where it is; else as source.h copies it, */
+    size_t band;                    /* so many rows of units at a time */
+    size_t inner, inner_end;        /* columns of units that differ in nothing but where they are */
     bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
     bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
     bool fused;                     /* and products become outputs while they are in registers */
@@ -159,6 +160,17 @@ static size_t winograd_terms_before(const winograd_plan *p, size_t position) {
 /* Rows of windows of a row of units. */
 static size_t winograd_unit_windows(const winograd_plan *p) { return p->across * p->tile; }
 
+/* The last column of units hangs over the image, maybe; and if the image is read where it is, some reach out to the
+ * zeros around it. */
+static void winograd_find_inner(const convpool_shape *s, winograd_plan *p) {
+    size_t step = winograd_unit_windows(p), inputs = step + s->filter_width - 1, end = s->pad_left + s->width;
+    p->inner = 0;
+    p->inner_end = p->unit_columns - 1;
+    if (!p->in_place) return;
+    p->inner = (s->pad_left + step - 1) / step;
+    p->inner_end = end < inputs ? 0 : packed_min(p->inner_end, (end - inputs) / step + 1);
+}
+
 static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme of) {
     size_t tile = of.tile;
     winograd_plan p = {.of = of, .tile = tile, .side = of.side, .positions = of.side * of.side};
@@ -173,7 +185,8 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = winograd_is_by_pixel(s, &p);
     p.from_pixels = !p.by_pixel && (!arrange_pixels || s->input_hwc || convpool_is_padded(s) || p.parts > 1);
-    p.in_place = s->input_hwc && !convpool_is_padded(s);
+    p.in_place = s->input_hwc;
+    winograd_find_inner(s, &p);
     size_t step = winograd_unit_windows(&p);
     p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
     p.fused = p.by_pixel && s->pool && of.side == 3 && s->channels <= tune_fuse;
@@ -242,13 +255,18 @@ static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan 
     return packed_round_up(own > direct ? own : direct, CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
-/* Behind it a band of the source and the distances of a tile's channels, or lines of what is gathered. */
+/* Zeros for each input channel. */
+static size_t winograd_zeros(const convpool_shape *s) {
+    return packed_round_up(s->channels, CONVPOOL_ALIGNMENT / sizeof(float));
+}
+
+/* Behind it a band of the source, zeros and the distances of a tile's channels, or lines of what is gathered. */
 static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
-    size_t source = p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) * sizeof(float) +
-                                        p.parts * p.parts * s->channels * sizeof(size_t)
-                                  : pixels_line_floats(s) * sizeof(float);
-    return winograd_work_floats(s, &p) * sizeof(float) + source + CONVPOOL_ALIGNMENT - 1;
+    size_t floats = winograd_work_floats(s, &p), terms = p.from_pixels ? p.parts * p.parts * s->channels : 0;
+    floats += p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) + winograd_zeros(s)
+                            : pixels_line_floats(s);
+    return floats * sizeof(float) + terms * sizeof(size_t) + CONVPOOL_ALIGNMENT - 1;
 }
 
 #endif

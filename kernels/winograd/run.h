@@ -14,21 +14,21 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
     const convpool_shape *s = a->job->shape;
     winograd_block b;
     winograd_begin_block(p, upper, &b);
-    b.origin = a->first_row;
+    b.image = a->image, b.origin = a->first_row, b.zeros = a->zeros;
     if (winograd_by_pixel(p) && p->gathered) {
         winograd_add_all(s, p, &b, row, column, count);
         windows_gather(s, p, a->job->input,
                        (pixels_planes){.first = b.to[0], .count = count, .to = a->v, .lines = a->band});
     } else {
         for (size_t n = 0, in_row = 0; n < count; n++) {
-            if (in_row++ > 0 && column + 1 < p->unit_columns)
+            if (in_row++ > 0 && column > p->inner && column < p->inner_end)
                 winograd_add_next(s, p, &b);
             else
                 winograd_add_unit(s, p, &b, row, column, large);
             if (++column == p->unit_columns) column = in_row = 0, row++;
         }
         winograd_end_block(p, &b);
-        winograd_transform_inputs(s, p, &b, p->from_pixels ? a->rows : a->job->input, a->v);
+        winograd_transform_inputs(s, p, &b, a->v);
     }
     winograd_run_block(a, &b);
 }
@@ -130,8 +130,11 @@ static size_t winograd_row_step(const convpool_shape *s, winograd_scheme of) {
 static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of) {
     const convpool_shape *s = job->shape;
     const float *header = job->packed;
-    winograd_call a = {
-        .job = job, .plan = winograd_make_plan(s, of), .limit = *header, .end_row = job->first_row + job->row_count};
+    winograd_call a = {.job = job,
+                       .plan = winograd_make_plan(s, of),
+                       .limit = *header,
+                       .end_row = job->first_row + job->row_count,
+                       .image = job->input};
     a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
     a.v = packed_align(job->scratch);
@@ -139,7 +142,9 @@ static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of)
     a.pixels = a.m + winograd_m_floats(&a.plan);
     if (a.plan.from_pixels || convpool_is_padded(s)) a.band = a.v + winograd_work_floats(s, &a.plan);
     if (!a.plan.from_pixels) return a;
-    size_t *terms = (size_t *)(void *)(a.band + source_floats(s, a.plan.in_place, winograd_unit_windows(&a.plan)));
+    float *zeros = a.band + source_floats(s, a.plan.in_place, winograd_unit_windows(&a.plan));
+    a.zeros = memset(zeros, 0, s->channels * sizeof *zeros);
+    size_t *terms = (size_t *)(void *)(zeros + winograd_zeros(s));
     for (size_t c = 0; c < a.plan.parts * a.plan.parts * s->channels; c++)
         terms[c] = c;
     a.terms = terms;
@@ -157,11 +162,11 @@ static void winograd_run_layer(const convpool_job *job, winograd_scheme of) {
     size_t row = job->first_row / p->pixels, end = (a.end_row + p->pixels - 1) / p->pixels;
     for (size_t count; row < end; row += count) {
         count = packed_min(p->band, end - row);
-        if (p->from_pixels) {
+        if (p->from_pixels && !p->in_place) {
             size_t step = winograd_unit_windows(p), first = row * step;
             a.first_row = first;
-            a.rows = source_rows(s, p->in_place, job->input, first, packed_min(count * step, s->conv_height - first),
-                                 a.band);
+            a.image =
+                source_rows(s, false, job->input, first, packed_min(count * step, s->conv_height - first), a.band);
         }
         winograd_run_rows(&a, row, row + count);
     }
