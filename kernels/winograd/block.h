@@ -23,6 +23,19 @@ typedef struct winograd_call {
 
 /* ---- Lanes over output channels ---- */
 
+/* Whether a block's pixels can be stored where they belong, in `lanes` output channels from o on: their channels lie
+ * side by side, and all are wanted as they are. */
+static bool winograd_stores(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
+    const convpool_shape *s = a->job->shape;
+    size_t pixels = a->plan.pixels;
+    if (!s->output_hwc || !finish_is_plain(s) || o + lanes > s->out_channels) return false;
+    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
+        if (run->row < a->job->first_row || run->row + pixels > a->end_row || run->first % pixels != 0 ||
+            run->count % pixels != 0)
+            return false;
+    return true;
+}
+
 /* Writes a block's pixels in `lanes` output channels from o on. */
 static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
     const convpool_shape *s = a->job->shape;
@@ -105,16 +118,21 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
             size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
             float *m = a->m + i * p->slots * p->m_row;
             if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
-            winograd_output_of(p, s->pool)(&(winograd_output){.block = b,
-                                                              .m = m,
-                                                              .bias = a->bias + o,
-                                                              .m_row = p->m_row,
-                                                              .channels = lanes,
-                                                              .end = b->units,
-                                                              .to = a->pixels,
-                                                              .to_row = p->pixels * b->units * product_lanes,
-                                                              .relu = finish_is_relu(s)});
-            winograd_write(a, b, o, lanes);
+            bool in_place = winograd_stores(a, b, o, lanes);
+            size_t pixel = in_place ? s->out_channels : product_lanes;
+            winograd_output_of(p, s->pool)(
+                &(winograd_output){.block = b,
+                                   .m = m,
+                                   .bias = a->bias + o,
+                                   .m_row = p->m_row,
+                                   .channels = lanes,
+                                   .end = b->units,
+                                   .to = in_place ? a->job->output + o : a->pixels,
+                                   .to_row = (in_place ? s->out_width : p->pixels * b->units) * pixel,
+                                   .to_pixel = pixel,
+                                   .in_place = in_place,
+                                   .relu = finish_is_relu(s)});
+            if (!in_place) winograd_write(a, b, o, lanes);
         }
     }
 }

@@ -15,8 +15,8 @@ typedef struct winograd_output {
     size_t first, end;    /* units, */
     size_t m_first;       /* and, where lanes are tiles, the one whose products come first */
     float *to;            /* [row of a unit][pixel][channel] or [channel][row of a unit][pixel] */
-    size_t to_row, to_channel;
-    bool in_place; /* `to` is the output itself, whole vectors of units */
+    size_t to_row, to_pixel, to_channel;
+    bool in_place; /* `to` is the output itself: of all units or, where lanes are tiles, whole vectors of them */
     bool relu;
 } winograd_output;
 
@@ -26,7 +26,7 @@ typedef struct winograd_unit {
     bool upper; /* there are no lower tiles */
     vec bias, floor;
     float *to; /* the first row of pixels */
-    size_t to_row;
+    size_t to_row, to_pixel;
     const size_t *offsets;
 } winograd_unit;
 
@@ -62,7 +62,7 @@ VEC_INLINE void winograd_put(bool by_pixel, size_t count, const winograd_unit *u
     } else {
         VEC_UNROLL
         for (size_t j = 0; j < count; j++)
-            vec_store(to + j * product_lanes, y[j]);
+            vec_store(to + j * u->to_pixel, y[j]);
     }
 }
 
@@ -124,7 +124,8 @@ VEC_INLINE void winograd_output_unit(bool by_pixel, winograd_scheme of, bool poo
 /* Lanes being output channels, all of some units. */
 VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const winograd_output *a) {
     size_t pixels = pool && of.tile == 2 ? 1 : of.tile;
-    winograd_unit u = {.floor = a->relu ? vec_zero() : vec_splat(&finish_lowest), .to_row = a->to_row};
+    winograd_unit u = {
+        .floor = a->relu ? vec_zero() : vec_splat(&finish_lowest), .to_row = a->to_row, .to_pixel = a->to_pixel};
     for (size_t n = 0; n < a->channels; n += vec_lanes) {
         u.bias = vec_load(a->bias + n);
         for (size_t unit = a->first; unit < a->end; unit++) {
@@ -133,7 +134,7 @@ VEC_INLINE void winograd_output_channels(winograd_scheme of, bool pool, const wi
             for (size_t k = 0; k < 4; k++)
                 u.m[k] = a->m + (first + k / 2 * across + k % 2 * (across - 1)) * a->m_row + n;
             u.upper = a->block->unit_rows[unit] == 1;
-            u.to = a->to + pixels * unit * product_lanes + n;
+            u.to = a->to + (a->in_place ? a->block->to[unit] : pixels * unit) * a->to_pixel + n;
             winograd_output_unit(false, of, pool, &u);
         }
     }
