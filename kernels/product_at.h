@@ -83,11 +83,12 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
         product_at_term(rows, vecs, false, row, *++term, lanes, sum);
     }
     if (p->bias != NULL) product_at_finish(rows, vecs, p, sum);
+    size_t sum_row = p->sum_row; /* which would be loaded again after each store */
     VEC_UNROLL
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < rows; i++, sums += sum_row) {
         VEC_UNROLL
         for (size_t n = 0; n < vecs; n++)
-            vec_store(sums + i * p->sum_row + n * vec_lanes, sum[i][n]);
+            vec_store(sums + n * vec_lanes, sum[i][n]);
     }
 }
 
