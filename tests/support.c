@@ -12,6 +12,7 @@
 #include <string.h>
 
 #ifdef _WIN32
+#include <errno.h>
 #include <inttypes.h>
 #include <process.h>
 #include <windows.h>
@@ -278,10 +279,8 @@ void alone(const char *value, void (*body)(const char *argument), const char *ar
     intptr_t status = -1;
     for (unsigned tries = 0; tries < 5 && status == -1; tries++) {
         Sleep(tries * 1000);
-        errno = 0;
-        _doserrno = 0;
         status = _spawnl(_P_WAIT, _pgmptr, "alone", (char *)NULL);
-        if (status == -1) fprintf(stderr, "# not started: errno %d, system error %lu %s %s\n", errno, _doserrno, value, argument);
+        if (status == -1) fprintf(stderr, "# not started: errno %d, system error %lu\n", errno, _doserrno);
     }
     set("CONVPOOL_KERNEL", kept);
     set(ARGUMENT, NULL);

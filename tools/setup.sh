@@ -101,7 +101,11 @@ need_windows() {
     export LC_ALL=C.UTF-8 # in which paths are
     mkdir -p build
 }
-wine() { /usr/lib/wine/wine64 "$@"; }
+# Its server stays for two minutes: one that is just ending refuses those who come.
+wine() {
+    /usr/lib/wine/wineserver64 -p120 </dev/null >/dev/null 2>&1 || :
+    /usr/lib/wine/wine64 "$@"
+}
 
 # need_emulator QEMU COMPILER PACKAGE: what cross-building and running by qemu's emulator of user programs needs; names
 # how to run programs in $run, and where it matters as which CPU in $cpu.
