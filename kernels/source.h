@@ -37,7 +37,7 @@ static inline size_t source_step(const convpool_shape *s, bool in_place) {
 }
 
 /* How many rows of windows a band has: a multiple of `least`, at least one of these, or all. As with the two functions
- * below, the image may be read where it is only if source_in_place() says so; it need not. */
+ * below, `in_place` says that the image is read where it is. It may be if source_in_place() says so; it need not. */
 static inline size_t source_window_rows(const convpool_shape *s, bool in_place, size_t least) {
     if (in_place) return s->conv_height;
     size_t fit = source_band / sizeof(float) / (s->padded_width * s->channels), step = source_step(s, false);
