@@ -16,7 +16,7 @@ typedef struct winograd_call {
     float *band;         /* of the source, or lines of what is gathered */
     const float *image;  /* what tiles are read from: the input, or the band, */
     size_t first_row;    /* which begins with this row of windows; */
-    const float *zeros;  /* and those that do not count */
+    const float *zeros;  /* and what stands for inputs that do not count */
     const size_t *terms; /* the distances of channels */
     size_t end_row;
 } winograd_call;

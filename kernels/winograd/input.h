@@ -19,11 +19,11 @@ typedef struct winograd_block {
     size_t units, slots, tiles;            /* of each unit: all, or where all lack the lower ones, the upper ones */
     const float *image;                    /* what its inputs are read from, */
     size_t origin;                         /* and the row of windows that this begins with; */
-    const float *zeros;                    /* those that do not count, lanes being input channels */
+    const float *zeros;                    /* what stands for those that do not count, lanes being input channels */
     size_t from[winograd_slots];           /* the tile's first input in its channel, or where it would be */
-    unsigned char above[winograd_slots];   /* how many of its inputs, down and across, are zeros before those of the */
-    unsigned char before[winograd_slots];  /* image, where this is read with lanes that are input channels */
-    unsigned char rows[winograd_slots];    /* how many of its inputs count, down */
+    unsigned char above[winograd_slots];   /* lanes being input channels, how many rows of it are above the image, */
+    unsigned char before[winograd_slots];  /* and how many columns to its left */
+    unsigned char rows[winograd_slots];    /* how many of its inputs count, down, those included, */
     unsigned char columns[winograd_slots]; /* and across; or, lanes not being input channels, winograd_whole where four
                                             * can be loaded of each of these rows */
     bool at_end[winograd_slots];           /* but not in the last channel, if there are only three that count */
@@ -284,7 +284,7 @@ VEC_INLINE void winograd_transform_block(const convpool_shape *s, const winograd
 
 /* A tile of an image whose channels lie side by side, under one part of the filter. */
 typedef struct winograd_pixels {
-    const float *image, *zeros;  /* what its inputs are read from; and those that do not count, of all channels */
+    const float *image, *zeros;  /* what its inputs are read from, and those that do not count, of all channels */
     size_t from;                 /* its first input there; below 0 it wraps, but then that does not count */
     size_t above, before;        /* from which of its rows and columns on they count, */
     size_t rows, columns;        /* and up to which */
