@@ -21,18 +21,22 @@ typedef struct winograd_call {
     size_t end_row;
 } winograd_call;
 
+/* Whether all rows of a run's units are wanted, and its pixels in each are those of whole groups of so many units. */
+static bool winograd_is_whole(const winograd_call *a, const winograd_run *run, size_t units) {
+    size_t pixels = a->plan.pixels, group = pixels * units;
+    return run->row >= a->job->first_row && run->row + pixels <= a->end_row && run->first % group == 0 &&
+           run->count % group == 0;
+}
+
 /* ---- Lanes over output channels ---- */
 
-/* Whether a block's pixels can be stored where they belong, in `lanes` output channels from o on: their channels lie
- * side by side, and all are wanted as they are. */
-static bool winograd_stores(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
+/* Whether a block's pixels can be stored where they belong, in whole vectors of output channels: these lie side by
+ * side, and all pixels are wanted as they are. */
+static bool winograd_stores(const winograd_call *a, const winograd_block *b) {
     const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels;
-    if (!s->output_hwc || !finish_is_plain(s) || o + lanes > s->out_channels) return false;
+    if (!s->output_hwc || !finish_is_plain(s)) return false;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
-        if (run->row < a->job->first_row || run->row + pixels > a->end_row || run->first % pixels != 0 ||
-            run->count % pixels != 0)
-            return false;
+        if (!winograd_is_whole(a, run, 1)) return false;
     return true;
 }
 
@@ -110,6 +114,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
 static void winograd_run_channels(const winograd_call *a, const winograd_block *b) {
     const convpool_shape *s = a->job->shape;
     const winograd_plan *p = &a->plan;
+    bool stores = winograd_stores(a, b);
     for (size_t first = 0, chunk; first < p->vecs; first += chunk * tune_vecs) {
         chunk = packed_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
         winograd_products(a, b, first, chunk);
@@ -118,7 +123,7 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
             size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
             float *m = a->m + i * p->slots * p->m_row;
             if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
-            bool in_place = winograd_stores(a, b, o, lanes);
+            bool in_place = stores && o + lanes <= s->out_channels;
             size_t pixel = in_place ? s->out_channels : product_lanes;
             winograd_output_of(p, s->pool)(
                 &(winograd_output){.block = b,
@@ -145,11 +150,8 @@ static size_t winograd_in_place(const winograd_call *a, const winograd_block *b)
     size_t pixels = a->plan.pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
     if (pixels == 1) return whole;
     if (pixels == 2) return 0;
-    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
-        bool wanted = run->row >= a->job->first_row && run->row + pixels <= a->end_row;
-        if (!wanted || run->first % (pixels * quad) != 0 || run->count % (pixels * quad) != 0)
-            return packed_min(whole, run->first / pixels / vec_lanes * vec_lanes);
-    }
+    for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
+        if (!winograd_is_whole(a, run, quad)) return packed_min(whole, run->first / pixels / vec_lanes * vec_lanes);
     return whole;
 }
 
