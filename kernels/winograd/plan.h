@@ -100,8 +100,8 @@ static bool winograd_is_gathered(const convpool_shape *s, const winograd_plan *p
     return s->pool && p->side == 3 && s->out_width >= vec_lanes;
 }
 
-/* Tiles of 3x3 outputs are worth having as lanes where there are some dozens. Long vectors of them are only where
- * outputs can be stored as they come, by quads of units, or channels are very few. */
+/* Long vectors of tiles of 3x3 outputs are worth having only where outputs can be stored as they come, by quads of
+ * units, or channels are very few. */
 static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p) {
     if (s->input_hwc || s->output_hwc || p->parts > 1 || !finish_is_plain(s)) return false;
     if (convpool_is_padded(s) && !winograd_is_gathered(s, p)) return false;
@@ -110,7 +110,7 @@ static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p
     if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd23, tiles, units, vec_lanes);
     bool in_place = s->out_width % (p->pixels * 4) == 0;
     if (vec_lanes > 4 && !in_place && s->channels > 8) return false;
-    return tiles > 24 || vec_lanes == 1 ? arrange_by_pixel(s, arrange_winograd32, tiles, units, vec_lanes) : false;
+    return arrange_by_pixel(s, arrange_winograd32, tiles, units, vec_lanes);
 }
 
 /* Tiles of a block, at most. */
