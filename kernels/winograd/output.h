@@ -4,7 +4,7 @@
 #define CONVPOOL_WINOGRAD_OUTPUT_H
 
 #include "../finish.h"
-#include "input.h"
+#include "tiles.h"
 
 /* What turning products into pixels takes: m[block of lanes][row][position][lane] in. */
 typedef struct winograd_output {

@@ -4,6 +4,7 @@
 #define CONVPOOL_WINOGRAD_RUN_H
 
 #include "block.h"
+#include "input.h"
 #include "pack.h"
 
 /* `count` units from column `column` of row `row` on, without those rows of tiles that `large` has a bit of; `upper`
