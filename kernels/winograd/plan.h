@@ -171,6 +171,30 @@ static void winograd_find_inner(const convpool_shape *s, winograd_plan *p) {
     p->inner_end = end < inputs ? 0 : packed_min(p->inner_end, (end - inputs) / step + 1);
 }
 
+/* How transformed inputs, weights and products lie, and how many are kept at a time. */
+static void winograd_plan_products(const convpool_shape *s, winograd_plan *p) {
+    p->v_slots = p->by_pixel && !p->fused ? packed_min(winograd_lanes(true), p->slots) : p->slots;
+    /* Whole vectors of channels are stored, part by part. */
+    p->v_row = (p->parts * p->parts - 1) * s->channels + packed_round_up(s->channels, vec_lanes);
+    p->v_row = packed_round_up(p->v_row, vec_lanes);
+    if (p->v_row >= winograd_padded) p->v_row += winograd_pad;
+    p->v_position = p->fused         ? p->slots
+                    : p->from_pixels ? p->slots * p->v_row + winograd_pad
+                                     : s->channels * p->v_slots + winograd_pad;
+    p->v_channel = p->fused ? p->positions * p->slots : p->v_slots;
+    p->v_block = p->fused ? s->channels * p->v_channel : p->positions * p->v_position;
+    p->m_row = p->positions * winograd_lanes(p->by_pixel) + winograd_pad;
+    p->copies = p->by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
+    p->rows = winograd_rows(s, p);
+    p->set = packed_min(p->set, p->slots / vec_lanes);
+    p->m_vecs = p->rows * p->m_row;
+    p->far = p->terms * s->channels * s->out_channels > CONVPOOL_NEAR_WEIGHTS;
+    p->vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
+    size_t kept = winograd_kept / sizeof(float) / (p->slots * p->m_row);
+    bool many = p->v_block * sizeof(float) > winograd_many;
+    p->chunk = many && kept > 1 ? packed_min(kept, (p->vecs + tune_vecs - 1) / tune_vecs) : 1;
+}
+
 static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme of) {
     size_t tile = of.tile;
     winograd_plan p = {.of = of, .tile = tile, .side = of.side, .positions = of.side * of.side};
@@ -194,26 +218,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && winograd_is_gathered(s, &p);
-    p.v_slots = p.by_pixel && !p.fused ? packed_min(winograd_lanes(true), p.slots) : p.slots;
-    /* Whole vectors of channels are stored, part by part. */
-    p.v_row = (p.parts * p.parts - 1) * s->channels + packed_round_up(s->channels, vec_lanes);
-    p.v_row = packed_round_up(p.v_row, vec_lanes);
-    if (p.v_row >= winograd_padded) p.v_row += winograd_pad;
-    p.v_position = p.fused         ? p.slots
-                   : p.from_pixels ? p.slots * p.v_row + winograd_pad
-                                   : s->channels * p.v_slots + winograd_pad;
-    p.v_channel = p.fused ? p.positions * p.slots : p.v_slots;
-    p.v_block = p.fused ? s->channels * p.v_channel : p.positions * p.v_position;
-    p.m_row = p.positions * winograd_lanes(p.by_pixel) + winograd_pad;
-    p.copies = p.by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
-    p.rows = winograd_rows(s, &p);
-    p.set = packed_min(p.set, p.slots / vec_lanes);
-    p.m_vecs = p.rows * p.m_row;
-    p.far = p.terms * s->channels * s->out_channels > CONVPOOL_NEAR_WEIGHTS;
-    p.vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
-    size_t kept = winograd_kept / sizeof(float) / (p.slots * p.m_row);
-    bool many = p.v_block * sizeof(float) > winograd_many;
-    p.chunk = many && kept > 1 ? packed_min(kept, (p.vecs + tune_vecs - 1) / tune_vecs) : 1;
+    winograd_plan_products(s, &p);
     return p;
 }
 
