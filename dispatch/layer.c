@@ -10,6 +10,7 @@ struct convpool_layer {
     convpool_shape shape;
     const convpool_kernel *kernel;
     const void *packed;
+    size_t scratch_size;
     void *allocation; /* to be freed; NULL where the memory is the caller's */
 };
 
@@ -45,7 +46,7 @@ static convpool_layer *place(convpool_shape *shape, const convpool_kernel *kerne
     void *packed = (char *)layer + convpool_align_up(sizeof *layer);
     kernel->pack(shape, weights, bias, packed);
     shape->slopes = NULL; /* they are packed */
-    *layer = (convpool_layer){*shape, kernel, packed, allocation};
+    *layer = (convpool_layer){*shape, kernel, packed, kernel->scratch_size(shape), allocation};
     return layer;
 }
 
@@ -99,7 +100,7 @@ void convpool_layer_output_shape(const convpool_layer *layer, size_t *channels, 
 }
 
 size_t convpool_layer_scratch_size(const convpool_layer *layer) {
-    return layer == NULL ? 0 : layer->kernel->scratch_size(&layer->shape);
+    return layer == NULL ? 0 : layer->scratch_size;
 }
 
 size_t convpool_layer_row_step(const convpool_layer *layer) {
@@ -122,7 +123,7 @@ convpool_status convpool_layer_run_rows(const convpool_layer *layer, const float
                                         size_t first_row, size_t row_count) {
     if (layer == NULL || input == NULL || output == NULL) return CONVPOOL_INVALID_ARGUMENT;
     const convpool_shape *s = &layer->shape;
-    size_t scratch_bytes = layer->kernel->scratch_size(s);
+    size_t scratch_bytes = layer->scratch_size;
     if (scratch == NULL && scratch_bytes > 0) return CONVPOOL_INVALID_ARGUMENT;
     if (first_row > s->out_height || row_count > s->out_height - first_row) return CONVPOOL_INVALID_ARGUMENT;
     size_t input_bytes = convpool_tensor_bytes(s->channels, s->height, s->width);

@@ -92,9 +92,9 @@ static void direct_kernel_run(const convpool_job *job) {
     } \
     static size_t winograd_##of##_row_step(const convpool_shape *s) { return winograd_row_step(s, winograd_##of); } \
     static double winograd_##of##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
-        return winograd_error_bound(s, winograd_##of, packed, max_abs_input); \
+        return winograd_error_bound(s, packed, max_abs_input); \
     } \
-    static void winograd_##of##_run(const convpool_job *job) { winograd_run_layer(job, winograd_##of); }
+    static void winograd_##of##_run(const convpool_job *job) { winograd_run_layer(job); }
 #if CONVPOOL_WINOGRAD22
 WINOGRAD_ALGORITHM(22)
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 
 VEC_INLINE size_t packed_min(size_t a, size_t b) { return a < b ? a : b; }
+VEC_INLINE size_t packed_max(size_t a, size_t b) { return a > b ? a : b; }
 VEC_INLINE size_t packed_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
 
 /* The first float of scratch that is aligned. */
@@ -142,16 +143,14 @@ static double packed_direct_bound(const convpool_shape *s, packed_blocks b, cons
     return packed_bound(s, b, packed, x, (packed_error){1, n + 1, n});
 }
 
-/* Before what Winograd's algorithms pack, as `direct` does: the limit that convpool_winograd_limit() gives. */
-enum { packed_limit = CONVPOOL_ALIGNMENT / sizeof(float) };
-
-/* The bound on their errors. Inputs of at least the limit are only in rows that are computed directly: the larger of
- * both bounds where there may be such, and of Winograd's no more than it comes to at the limit. */
-static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, packed_error of,
+/* The bound on the errors of Winograd's algorithms. Inputs of at least the limit are only in rows that are computed
+ * directly: the larger of both bounds where there may be such, and of Winograd's no more than it comes to at the limit.
+ */
+static inline double packed_winograd_bound(const convpool_shape *s, packed_blocks b, packed_error of, double limit,
                                            const float *packed, double x) {
-    double limit = (double)*packed, tiled = 0, summed = 0;
-    if (limit > 0) tiled = packed_bound(s, b, packed + packed_limit, x < limit ? x : limit, of);
-    if (!(x < limit)) summed = packed_direct_bound(s, b, packed + packed_limit, x);
+    double tiled = 0, summed = 0;
+    if (limit > 0) tiled = packed_bound(s, b, packed, x < limit ? x : limit, of);
+    if (!(x < limit)) summed = packed_direct_bound(s, b, packed, x);
     return tiled > summed ? tiled : summed;
 }
 

@@ -9,7 +9,7 @@
 /* What all blocks of a call have in common. */
 typedef struct winograd_call {
     const convpool_job *job;
-    winograd_plan plan;
+    const winograd_plan *plan;
     float limit;
     const float *bias, *weights; /* what `direct` has packed, and the transformed weights */
     float *v, *m, *pixels;
@@ -23,7 +23,7 @@ typedef struct winograd_call {
 
 /* Whether all rows of a run's units are wanted, and its pixels in each are those of whole groups of so many units. */
 static bool winograd_is_whole(const winograd_call *a, const winograd_run *run, size_t units) {
-    size_t pixels = a->plan.pixels, group = pixels * units;
+    size_t pixels = a->plan->pixels, group = pixels * units;
     return run->row >= a->job->first_row && run->row + pixels <= a->end_row && run->first % group == 0 &&
            run->count % group == 0;
 }
@@ -43,7 +43,7 @@ static bool winograd_stores(const winograd_call *a, const winograd_block *b) {
 /* Writes a block's pixels in `lanes` output channels from o on. */
 static void winograd_write(const winograd_call *a, const winograd_block *b, size_t o, size_t lanes) {
     const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels, row_floats = pixels * b->units * product_lanes;
+    size_t pixels = a->plan->pixels, row_floats = pixels * b->units * product_lanes;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
         for (size_t i = 0; i < pixels; i++) {
             size_t row = run->row + i;
@@ -62,50 +62,55 @@ static void winograd_write(const winograd_call *a, const winograd_block *b, size
 /* The products of a block with a chunk of blocks of output channels, the transformed inputs of a tile lying side by
  * side. */
 static void winograd_pixel_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
+    const winograd_plan *plan = a->plan;
     size_t channels = a->job->shape->channels, at[winograd_slots];
     for (size_t slot = 0; slot < b->slots; slot++)
-        at[slot] = slot * a->plan.v_row;
-    size_t last = packed_min(tune_vecs, a->plan.vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
-    product_at_groups groups[2] = {product_at_cut(b->slots, tune_vecs), product_at_cut(b->slots, last)};
-    product_at p = {.terms = a->terms, .sum_row = a->plan.m_row};
-    size_t before = 0; /* weights of the positions before */
-    for (size_t position = 0; position < a->plan.positions; position++, before += p.depth) {
-        p.rows = a->v + position * a->plan.v_position;
-        p.depth = winograd_terms(&a->plan, position) * channels;
-        for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, vecs = i + 1 < chunk ? tune_vecs : last;
-            p.lanes = a->weights + (a->plan.terms * channels * vector + before * vecs) * vec_lanes;
-            p.sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes;
-            product_at_run(&p, at, &groups[i + 1 == chunk]);
+        at[slot] = slot * plan->v_row;
+    size_t last = packed_min(tune_vecs, plan->vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
+    product_at_groups groups = product_at_cut(b->slots, tune_vecs), of_last = product_at_cut(b->slots, last);
+    size_t block = plan->terms * channels * product_lanes; /* weights of a block, */
+    size_t before = 0;                                     /* and those of a lane at the positions before */
+    const float *weights = a->weights + plan->terms * channels * first * vec_lanes;
+    product_at p = {.rows = a->v, .terms = a->terms, .sum_row = plan->m_row};
+    float *sums = a->m;
+    for (size_t row = 0; row < plan->side; row++)
+        for (size_t column = 0; column < plan->side; column++, p.rows += plan->v_position, sums += product_lanes) {
+            p.depth = winograd_parts(plan, row) * winograd_parts(plan, column) * channels;
+            p.lanes = weights + before * product_lanes;
+            p.sums = sums;
+            for (size_t i = 1; i < chunk; i++, p.lanes += block, p.sums += plan->slots * plan->m_row)
+                product_at_run(&p, at, &groups);
+            p.lanes = weights + (chunk - 1) * block + before * last * vec_lanes;
+            product_at_run(&p, at, &of_last);
+            before += p.depth;
         }
-    }
 }
 
 /* The products of a block with a chunk of blocks of output channels, from vector `first` on. */
 static void winograd_products(const winograd_call *a, const winograd_block *b, size_t first, size_t chunk) {
-    if (winograd_from_pixels(&a->plan)) {
+    if (winograd_from_pixels(a->plan)) {
         winograd_pixel_products(a, b, first, chunk);
         return;
     }
-    size_t channels = a->job->shape->channels, positions = a->plan.positions;
+    size_t channels = a->job->shape->channels, positions = a->plan->positions;
     size_t step = chunk > 1 ? 1 : positions; /* one at a time, their inputs stay in the cache for all blocks */
     for (size_t position = 0; position < positions; position += step)
         for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan.vecs - vector);
+            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan->vecs - vector);
             size_t lane_position = channels * vecs * vec_lanes;
             product p = {
-                .rows = a->v + position * a->plan.v_position,
+                .rows = a->v + position * a->plan->v_position,
                 .lanes = a->weights + positions * channels * vector * vec_lanes + position * lane_position,
-                .sums = a->m + i * a->plan.slots * a->plan.m_row + position * product_lanes,
+                .sums = a->m + i * a->plan->slots * a->plan->m_row + position * product_lanes,
                 .depth = channels,
                 .positions = step,
-                .row_pitch = a->plan.slots,
+                .row_pitch = a->plan->slots,
                 .lane_pitch = vecs * vec_lanes,
-                .row_position = a->plan.v_position,
+                .row_position = a->plan->v_position,
                 .lane_position = lane_position,
                 .sum_position = product_lanes,
-                .sum_row = a->plan.m_row,
-                .far = a->plan.far,
+                .sum_row = a->plan->m_row,
+                .far = a->plan->far,
             };
             product_run(p, b->slots, vecs);
         }
@@ -113,7 +118,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
 
 static void winograd_run_channels(const winograd_call *a, const winograd_block *b) {
     const convpool_shape *s = a->job->shape;
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     bool stores = winograd_stores(a, b);
     for (size_t first = 0, chunk; first < p->vecs; first += chunk * tune_vecs) {
         chunk = packed_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
@@ -147,7 +152,7 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
 /* How many of a block's units, whole vectors of the first, have their pixels stored in the output itself: units of one
  * pixel, and of three where quads of them have theirs side by side, and all are wanted. */
 static size_t winograd_in_place(const winograd_call *a, const winograd_block *b) {
-    size_t pixels = a->plan.pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
+    size_t pixels = a->plan->pixels, quad = vec_lanes < 4 ? vec_lanes : 4, whole = b->units / vec_lanes * vec_lanes;
     if (pixels == 1) return whole;
     if (pixels == 2) return 0;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
@@ -170,7 +175,7 @@ static void winograd_copy(float *to, const float *from, size_t count) {
 /* Copies pixels, from number `done` on, from [channel][row of a unit][pixel] to their places. */
 static void winograd_place(const winograd_call *a, const winograd_block *b, size_t done, size_t o, size_t channels) {
     const convpool_shape *s = a->job->shape;
-    size_t pixels = a->plan.pixels, from_row = pixels * a->plan.units, plane = s->out_height * s->out_width;
+    size_t pixels = a->plan->pixels, from_row = pixels * a->plan->units, plane = s->out_height * s->out_width;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
         size_t skip = run->first < done ? packed_min(done - run->first, run->count) : 0;
         for (size_t row = run->row; row < run->row + pixels && skip < run->count; row++) {
@@ -186,7 +191,7 @@ static void winograd_place(const winograd_call *a, const winograd_block *b, size
 /* The products of a set of vectors of tiles, from `first` on, with `rows` output channels from o on. */
 static void winograd_set_products(const winograd_call *a, const winograd_block *b, size_t first, size_t o,
                                   size_t rows) {
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
     size_t size = winograd_group(p, rows), rest = rows % size;
     for (size_t i = first, vecs; i < end; i += vecs) {
@@ -212,7 +217,7 @@ static void winograd_set_products(const winograd_call *a, const winograd_block *
 
 static void winograd_run_pixels(const winograd_call *a, const winograd_block *b) {
     const convpool_shape *s = a->job->shape;
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     size_t plane = s->out_height * s->out_width, in_place = winograd_in_place(a, b);
     winograd_output_function *outputs = winograd_output_of(p, s->pool);
     winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = finish_is_relu(s)};
@@ -251,15 +256,15 @@ static void winograd_run_pixels(const winograd_call *a, const winograd_block *b)
 /* Units from `first` on, which are pixels, their inputs having been transformed. */
 static void winograd_run_windows(const winograd_call *a, size_t first, size_t count) {
     windows w = {.v = a->v, .weights = a->weights, .bias = a->bias, .output = a->job->output + first, .count = count};
-    windows_run(a->job->shape, &a->plan, w);
+    windows_run(a->job->shape, a->plan, w);
 }
 
 /* A block whose transformed inputs are known, in all output channels. */
 static void winograd_run_block(const winograd_call *a, const winograd_block *b) {
-    if (winograd_by_pixel(&a->plan) && a->plan.fused)
+    if (winograd_by_pixel(a->plan) && a->plan->fused)
         winograd_run_windows(a, b->to[0], b->units);
     else
-        (winograd_by_pixel(&a->plan) ? winograd_run_pixels : winograd_run_channels)(a, b);
+        (winograd_by_pixel(a->plan) ? winograd_run_pixels : winograd_run_channels)(a, b);
 }
 
 #endif

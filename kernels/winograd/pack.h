@@ -5,10 +5,20 @@
 
 #include "plan.h"
 
-/* The limit, then what `direct` packs, then the transformed weights, per block of output channels: those that are
+/* A header, then what `direct` packs, then the transformed weights, per block of output channels: those that are
  * computed together. Where lanes run over channels it is [position][part of the filter][c][channel], and the last
  * vector is filled up with copies of the last channel. Where they run over tiles it is [position][group][c][channel of
  * the group], or fused [column of positions][c][row of positions][channel], and each weight is there p.copies times. */
+
+typedef struct winograd_header {
+    float limit; /* convpool_winograd_limit()'s */
+    winograd_plan plan;
+    winograd_scratch scratch;
+} winograd_header;
+enum {
+    winograd_header_floats =
+        (sizeof(winograd_header) + CONVPOOL_ALIGNMENT - 1) / CONVPOOL_ALIGNMENT * (CONVPOOL_ALIGNMENT / sizeof(float))
+};
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
     return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
@@ -22,7 +32,7 @@ static size_t winograd_packed_size(const convpool_shape *s, winograd_scheme of) 
     winograd_plan p = winograd_make_plan(s, of);
     size_t channels = packed_channels(s, winograd_blocks(&p)), behind = 4; /* may be loaded with the last of them */
     size_t weights = p.terms * s->channels * channels * p.copies + behind;
-    return (packed_limit + winograd_packed_direct(s) + weights) * sizeof(float);
+    return (winograd_header_floats + winograd_packed_direct(s) + weights) * sizeof(float);
 }
 
 /* One block, of `count` output channels from `first` on, lanes being tiles. */
@@ -83,12 +93,12 @@ static void winograd_pack_lanes(const convpool_shape *s, const winograd_plan *p,
 
 static void winograd_pack(const convpool_shape *s, winograd_scheme of, const float *weights, const float *bias,
                           void *packed) {
-    float *to = packed, limit = convpool_winograd_limit(s, weights, bias);
-    *to = limit;
-    direct_pack(s, weights, bias, to + packed_limit);
-    to += packed_limit + winograd_packed_direct(s);
-    if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     winograd_plan p = winograd_make_plan(s, of);
+    float *to = (float *)packed + winograd_header_floats, limit = convpool_winograd_limit(s, weights, bias);
+    *(winograd_header *)packed = (winograd_header){limit, p, winograd_lay_out(s, &p)};
+    direct_pack(s, weights, bias, to);
+    to += winograd_packed_direct(s);
+    if (limit == 0) return; /* the transformed weights might not be finite, and are not used */
     packed_blocks blocks = winograd_blocks(&p);
     for (size_t first = 0, count; first < packed_channels(s, blocks); first += count) {
         count = packed_block(s, blocks, first);
@@ -99,12 +109,13 @@ static void winograd_pack(const convpool_shape *s, winograd_scheme of, const flo
         to[i] = 0;
 }
 
-static double winograd_error_bound(const convpool_shape *s, winograd_scheme of, const void *packed,
-                                   double max_abs_input) {
-    winograd_plan p = winograd_make_plan(s, of);
-    double terms = (double)(p.parts * p.parts * s->channels), growth = of.side == 3 ? 9 : 16;
-    packed_error tiled = {growth, terms + 8, (double)p.positions * terms};
-    return packed_winograd_bound(s, direct_blocks(s), tiled, packed, max_abs_input);
+static double winograd_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+    const winograd_header *header = packed;
+    const winograd_plan *p = &header->plan;
+    double terms = (double)(p->parts * p->parts * s->channels), growth = p->side == 3 ? 9 : 16;
+    packed_error tiled = {growth, terms + 8, (double)p->positions * terms};
+    return packed_winograd_bound(s, direct_blocks(s), tiled, (double)header->limit,
+                                 (const float *)packed + winograd_header_floats, max_abs_input);
 }
 
 #endif

@@ -142,12 +142,7 @@ static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
  * has a weight less. */
 VEC_INLINE size_t winograd_parts(const winograd_plan *p, size_t i) { return i < 3 ? p->parts : 1; }
 
-/* How many a position meets. */
-VEC_INLINE size_t winograd_terms(const winograd_plan *p, size_t position) {
-    return winograd_parts(p, position / p->side) * winograd_parts(p, position % p->side);
-}
-
-/* How many those before it meet; and how many the positions before one do, of all parts across and down. */
+/* How many those before it meet; and how many the positions before a position do, of all parts across and down. */
 VEC_INLINE size_t winograd_parts_before(const winograd_plan *p, size_t i) {
     return packed_min(i, 3) * p->parts + (i > 3);
 }
@@ -160,12 +155,12 @@ static size_t winograd_terms_before(const winograd_plan *p, size_t position) {
 /* Rows of windows of a row of units. */
 static size_t winograd_unit_windows(const winograd_plan *p) { return p->across * p->tile; }
 
-/* The last column of units hangs over the image, maybe; and if the image is read where it is, some reach out to the
- * zeros around it. */
+/* The first column of units begins a row. The last one hangs over the image, maybe; and if the image is read where it
+ * is, some reach out to the zeros around it. */
 static void winograd_find_inner(const convpool_shape *s, winograd_plan *p) {
     size_t step = winograd_unit_windows(p), inputs = step + s->filter_width - 1, end = s->pad_left + s->width;
     p->inner = 0;
-    p->inner_end = p->unit_columns - 1;
+    p->inner_end = p->unit_columns - (s->out_width % p->pixels > 0 || !p->from_pixels);
     if (!p->in_place) return;
     p->inner = (s->pad_left + step - 1) / step;
     p->inner_end = end < inputs ? 0 : packed_min(p->inner_end, (end - inputs) / step + 1);
@@ -204,7 +199,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.conv_height = s->pool ? 2 * s->out_height : s->out_height;
     p.conv_width = s->pool ? 2 * s->out_width : s->out_width;
     p.parts = s->filter_height > of.filter ? 2 : 1;
-    p.terms = winograd_terms_before(&p, p.positions);
+    p.terms = winograd_parts_before(&p, p.side) * winograd_parts_before(&p, p.side);
     p.unit_rows = (s->out_height + p.pixels - 1) / p.pixels;
     p.unit_columns = (s->out_width + p.pixels - 1) / p.pixels;
     p.by_pixel = winograd_is_by_pixel(s, &p);
@@ -250,28 +245,35 @@ static size_t winograd_m_floats(const winograd_plan *p) {
                                 : p->chunk * p->slots * p->m_row;
 }
 
-/* In floats: all of that, or what `direct` needs, for rows that it computes. */
-static size_t winograd_work_floats(const convpool_shape *s, const winograd_plan *p) {
-    size_t pixels = p->pixels * p->pixels * p->units * (winograd_by_pixel(p) ? p->rows : product_lanes);
-    size_t own = (winograd_v_floats(p) + winograd_m_floats(p) + pixels) * sizeof(float);
+/* Where in scratch what begins, in floats: products and pixels behind transformed inputs; behind all of that, or what
+ * `direct` needs, for rows that it computes, a band of the source, zeros for each input channel and the distances of a
+ * tile's channels, or lines of what is gathered. */
+typedef struct winograd_scratch {
+    size_t m, pixels, band, zeros, terms, end;
+} winograd_scratch;
+
+static winograd_scratch winograd_lay_out(const convpool_shape *s, const winograd_plan *p) {
+    size_t line = CONVPOOL_ALIGNMENT / sizeof(float);
+    winograd_scratch at = {.m = winograd_v_floats(p)};
+    at.pixels = at.m + winograd_m_floats(p);
+    at.band = at.pixels + p->pixels * p->pixels * p->units * (winograd_by_pixel(p) ? p->rows : product_lanes);
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
-    if (row > direct) direct = row;
-    return packed_round_up(own > direct ? own : direct, CONVPOOL_ALIGNMENT) / sizeof(float);
+    at.band = packed_round_up(at.band, line);
+    at.band = packed_max(at.band, packed_round_up(packed_max(direct, row), CONVPOOL_ALIGNMENT) / sizeof(float));
+    if (!p->from_pixels) {
+        at.zeros = at.terms = at.end = at.band + pixels_line_floats(s);
+        return at;
+    }
+    at.zeros = at.band + source_floats(s, p->in_place, winograd_unit_windows(p));
+    at.terms = at.zeros + packed_round_up(s->channels, line);
+    at.end = at.terms + p->parts * p->parts * s->channels * (sizeof(size_t) / sizeof(float));
+    return at;
 }
 
-/* Zeros for each input channel. */
-static size_t winograd_zeros(const convpool_shape *s) {
-    return packed_round_up(s->channels, CONVPOOL_ALIGNMENT / sizeof(float));
-}
-
-/* Behind it a band of the source, zeros and the distances of a tile's channels, or lines of what is gathered. */
 static size_t winograd_scratch_size(const convpool_shape *s, winograd_scheme of) {
     winograd_plan p = winograd_make_plan(s, of);
-    size_t floats = winograd_work_floats(s, &p), terms = p.from_pixels ? p.parts * p.parts * s->channels : 0;
-    floats += p.from_pixels ? source_floats(s, p.in_place, winograd_unit_windows(&p)) + winograd_zeros(s)
-                            : pixels_line_floats(s);
-    return floats * sizeof(float) + terms * sizeof(size_t) + CONVPOOL_ALIGNMENT - 1;
+    return winograd_lay_out(s, &p).end * sizeof(float) + CONVPOOL_ALIGNMENT - 1;
 }
 
 #endif

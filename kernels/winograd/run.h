@@ -11,7 +11,7 @@
  * where all of them lack their lower tiles. */
 static void winograd_run_from(const winograd_call *a, size_t row, size_t column, size_t count, bool upper,
                               unsigned large) {
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     const convpool_shape *s = a->job->shape;
     winograd_block b;
     winograd_begin_block(p, upper, &b);
@@ -36,7 +36,7 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
 
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
 static size_t winograd_run_units(const winograd_call *a, size_t row, size_t end_row) {
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     size_t column = 0, seen = row, last_row = p->unit_rows - 1;
     size_t rows_left = p->conv_height - last_row * p->across * p->tile;
     while (row < end_row) {
@@ -79,7 +79,7 @@ static void winograd_run_directly(const winograd_call *a, size_t first, size_t e
 /* A bit for each row of tiles, of a row of units, some output of which reads too large an input; whether all have one.
  */
 static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, bool *all) {
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     unsigned large = 0;
     *all = true;
     for (size_t i = 0; i < p->across && (unit_row * p->across + i) * p->tile < p->conv_height; i++) {
@@ -93,7 +93,7 @@ static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, boo
 
 /* A row of units in which some row of tiles reads no such input. */
 static void winograd_run_mixed(const winograd_call *a, size_t unit_row, unsigned large) {
-    const winograd_plan *p = &a->plan;
+    const winograd_plan *p = a->plan;
     for (size_t column = 0, count; column < p->unit_columns; column += count) {
         count = packed_min(p->units, p->unit_columns - column);
         winograd_run_from(a, unit_row, column, count, false, large);
@@ -117,7 +117,7 @@ static void winograd_run_rows(const winograd_call *a, size_t row, size_t end) {
             if (!all) break;
         }
         if (row > first)
-            winograd_run_directly(a, first * a->plan.pixels, row * a->plan.pixels);
+            winograd_run_directly(a, first * a->plan->pixels, row * a->plan->pixels);
         else if (row < end)
             winograd_run_mixed(a, row++, large);
     }
@@ -128,34 +128,33 @@ static size_t winograd_row_step(const convpool_shape *s, winograd_scheme of) {
 }
 
 /* Puts everything that a call needs in its place. */
-static winograd_call winograd_begin(const convpool_job *job, winograd_scheme of) {
+static winograd_call winograd_begin(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    const float *header = job->packed;
+    const winograd_header *header = job->packed;
     winograd_call a = {.job = job,
-                       .plan = winograd_make_plan(s, of),
-                       .limit = *header,
+                       .plan = &header->plan,
+                       .limit = header->limit,
+                       .bias = (const float *)job->packed + winograd_header_floats,
                        .end_row = job->first_row + job->row_count,
                        .image = job->input};
-    a.bias = header + packed_limit;
     a.weights = a.bias + winograd_packed_direct(s);
     a.v = packed_align(job->scratch);
-    a.m = a.v + winograd_v_floats(&a.plan);
-    a.pixels = a.m + winograd_m_floats(&a.plan);
-    if (a.plan.from_pixels || convpool_is_padded(s)) a.band = a.v + winograd_work_floats(s, &a.plan);
-    if (!a.plan.from_pixels) return a;
-    float *zeros = a.band + source_floats(s, a.plan.in_place, winograd_unit_windows(&a.plan));
-    a.zeros = memset(zeros, 0, s->channels * sizeof *zeros);
-    size_t *terms = (size_t *)(void *)(zeros + winograd_zeros(s));
-    for (size_t c = 0; c < a.plan.parts * a.plan.parts * s->channels; c++)
+    a.m = a.v + header->scratch.m;
+    a.pixels = a.v + header->scratch.pixels;
+    a.band = a.v + header->scratch.band;
+    if (!a.plan->from_pixels) return a;
+    a.zeros = memset(a.v + header->scratch.zeros, 0, s->channels * sizeof *a.v);
+    size_t *terms = (size_t *)(void *)(a.v + header->scratch.terms);
+    for (size_t c = 0; c < a.plan->parts * a.plan->parts * s->channels; c++)
         terms[c] = c;
     a.terms = terms;
     return a;
 }
 
-static void winograd_run_layer(const convpool_job *job, winograd_scheme of) {
+static void winograd_run_layer(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    winograd_call a = winograd_begin(job, of);
-    const winograd_plan *p = &a.plan;
+    winograd_call a = winograd_begin(job);
+    const winograd_plan *p = a.plan;
     if (a.limit == 0) {
         winograd_run_directly(&a, job->first_row, a.end_row);
         return;

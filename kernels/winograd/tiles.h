@@ -108,7 +108,7 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     winograd_add_pixels(b, (winograd_run){unit * p->pixels + known, count, row, column + known});
     size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
     size_t first = 0, end = across; /* columns of tiles: of output channels, those some output of which is new */
-    if (!winograd_by_pixel(p)) {
+    if (!winograd_by_pixel(p) && unit_column + 1 == p->unit_columns) {
         first = stride * known / tile;
         end = packed_min(across, (conv_width - stride * column + tile - 1) / tile);
     }
