@@ -99,9 +99,7 @@ void convpool_layer_output_shape(const convpool_layer *layer, size_t *channels, 
     if (width != NULL) *width = layer->shape.out_width;
 }
 
-size_t convpool_layer_scratch_size(const convpool_layer *layer) {
-    return layer == NULL ? 0 : layer->scratch_size;
-}
+size_t convpool_layer_scratch_size(const convpool_layer *layer) { return layer == NULL ? 0 : layer->scratch_size; }
 
 size_t convpool_layer_row_step(const convpool_layer *layer) {
     return layer == NULL ? 0 : layer->kernel->row_step(&layer->shape);

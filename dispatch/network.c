@@ -3,6 +3,7 @@
 #include "dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct image {
     size_t channels, height, width;
@@ -159,6 +160,8 @@ static bool overlaps(const convpool_stage *stages, size_t count, const void *mem
     checked c = {.bytes = 0};
     for (size_t i = 0; i < count; i++) {
         if (check_stage(stages, count, i, &c) != CONVPOOL_OK) return true; /* never */
+        const char *name = stages[i].spec.kernel;
+        if (name != NULL && convpool_overlap(memory, bytes, name, strlen(name) + 1)) return true;
         if (stages[i].kind == CONVPOOL_STAGE_LAYER) {
             if (convpool_layer_overlaps(&c.shape, stages[i].weights, stages[i].bias, memory, bytes)) return true;
             continue;

@@ -14,6 +14,7 @@ size_t convpool_tensor_bytes(size_t a, size_t b, size_t c) { return times(times(
 
 bool convpool_overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
     uintptr_t first = (uintptr_t)a, second = (uintptr_t)b;
+    if (a_bytes == 0 || b_bytes == 0) return false;
     return first < second ? second - first < a_bytes : first - second < b_bytes;
 }
 
@@ -48,13 +49,15 @@ static bool may_fall(convpool_activation activation, float parameter) {
 }
 
 /* Whether the tensors fit, the padded input, the step from one window to the next, and what a layer needs at most: no
- * kernel's own sizes can then overflow. The bounds are convpool.h's. What they add to the padded input's size is below
- * `coarse`, so they do not overflow where that fits. */
+ * kernel's own sizes can then overflow. The bounds are convpool.h's, which count four times the rows that a row of
+ * windows reads. What they add to that or the padded input's size is below `coarse`, so they do not overflow where all
+ * of these fit. */
 static bool sizes_fit(const convpool_shape *s) {
     size_t c = s->channels, o = s->out_channels, h = s->padded_height, w = s->padded_width;
     size_t weights = times(times(c, s->filter_height), s->filter_width);
     size_t coarse = plus(times(times(plus(weights, 1), plus(o, 16)), 80), times(plus(weights, 512), 4608));
     return convpool_fits(coarse) && convpool_fits(convpool_tensor_bytes(c, h, w)) &&
+           convpool_fits(times(convpool_tensor_bytes(c, s->filter_height, w), 4)) &&
            convpool_fits(convpool_tensor_bytes(o, s->conv_height, s->conv_width)) &&
            convpool_fits(convpool_tensor_bytes(s->stride_height, w, c)) &&
            convpool_fits(convpool_tensor_bytes(s->stride_width, c, 1)) &&

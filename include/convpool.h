@@ -360,7 +360,7 @@ typedef struct convpool_network convpool_network;
 /* Upper bounds in bytes for static arrays, of convpool_network_memory_size() and convpool_network_scratch_size().
  *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, and 8 times the channels of each scale
  *                  and PReLU
- *   image          bytes of the largest image between two stages
+ *   image          bytes of the largest image: the input, the output, or between two stages
  *   layer_scratch  the largest CONVPOOL_LAYER_SCRATCH_MAX_FILTER() of a layer */
 #define CONVPOOL_NETWORK_MEMORY_MAX(stage_count, layers) \
     (1024 + 640 * CONVPOOL_SIZE(stage_count) + CONVPOOL_SIZE(layers))

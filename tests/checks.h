@@ -67,7 +67,9 @@
     X(network, special_values) \
     X(network, log_softmax_is_exact_enough) \
     X(network, errors_of_create) \
+    X(network, errors_of_create_in) \
     X(network, errors_of_run) \
+    X(network, no_scratch) \
     X(conformance, fused_layer) \
     X(conformance, pool_and_relu) \
     X(bound, is_the_documented_formula) \

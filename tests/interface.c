@@ -312,6 +312,9 @@ static size_t refusals(refusal *rows) {
     REFUSED(shaped(SIZE_MAX / 4, 3, 3, 1, MAX), INVALID_SHAPE);
     REFUSED(shaped(SIZE_MAX / 36 + 1, 3, 3, 1, MAX), INVALID_SHAPE);
     REFUSED(shaped(1, 3, 3, SIZE_MAX / 16 + 1, MAX), INVALID_SHAPE);
+    convpool_layer_spec wide = shaped(1, 2, 2, 1, NONE); /* of which CONVPOOL_LAYER_SCRATCH_MAX() would overflow */
+    wide.pad_right = SIZE_MAX / 32 - 1, wide.stride_width = SIZE_MAX / 64;
+    REFUSED(wide, INVALID_SHAPE);
     for (int high = 0; high < 2; high++) { /* below an enum, and above it */
         convpool_layer_spec spec = seed;
         spec.filter = (convpool_filter)(high ? 2 : -1);

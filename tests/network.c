@@ -279,11 +279,12 @@ static int spoil(convpool_stage s[4], size_t row) {
     }
 }
 
+/* Where a network is not to be made. */
+static unsigned char memory[16384], before[sizeof memory];
+
 void check_network_errors_of_create(void) {
     convpool_stage s[4];
     convpool_network *const set = (convpool_network *)(void *)weights;
-    static unsigned char memory[16384], before[sizeof memory];
-    memset(before, CANARY, sizeof before), memset(memory, CANARY, sizeof memory);
     for (size_t row = 0; row < WRONG; row++) {
         right(s);
         int expected = spoil(s, row);
@@ -295,21 +296,42 @@ void check_network_errors_of_create(void) {
         CHECK(convpool_network_memory_size(s, 4) == 0, "row %zu", row);
     }
     right(s);
+    CHECK(convpool_network_create(s, 4, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "network");
+    CHECK(convpool_network_create_in(s, 4, memory, sizeof memory, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "network");
+    CHECK(convpool_network_create(NULL, 4, &(convpool_network *){NULL}) == CONVPOOL_INVALID_ARGUMENT, "%s", "stages");
+    CHECK(convpool_network_memory_size(NULL, 4) == 0 && convpool_network_memory_size(s, 0) == 0, "%s", "memory_size");
+}
+
+static void refuse_network(int line, convpool_status expected, const convpool_stage *s, size_t count, void *in,
+                           size_t size) {
+    convpool_network *network = (convpool_network *)(void *)weights;
+    convpool_status got = convpool_network_create_in(s, count, in, size, &network);
+    CHECK(got == expected && network == NULL, "line %d: %s", line, convpool_status_string(got));
+    CHECK(memcmp(memory, before, sizeof memory) == 0, "line %d: written", line);
+}
+
+void check_network_errors_of_create_in(void) {
+#define REFUSE(expected, ...) refuse_network(__LINE__, CONVPOOL_##expected, __VA_ARGS__)
+    convpool_stage s[4];
+    memset(before, CANARY, sizeof before), memset(memory, CANARY, sizeof memory);
+    right(s);
     size_t needed = convpool_network_memory_size(s, 4);
     CHECK(needed > 0 && needed <= sizeof memory - 64, "%zu bytes", needed);
-#define REFUSE(expected, ...) \
-    do { \
-        convpool_network *network = set; \
-        convpool_status got = convpool_network_create_in(__VA_ARGS__, &network); \
-        CHECK(got == CONVPOOL_##expected && network == NULL, "%s", convpool_status_string(got)); \
-        CHECK(memcmp(memory, before, sizeof memory) == 0, "%s", "written"); \
-    } while (0)
     REFUSE(INVALID_ARGUMENT, NULL, 4, memory, sizeof memory);
     REFUSE(INVALID_ARGUMENT, s, 0, memory, sizeof memory);
     REFUSE(INVALID_ARGUMENT, s, 4, NULL, sizeof memory);
     REFUSE(INVALID_SHAPE, s, SIZE_MAX, memory, sizeof memory);
     REFUSE(OUT_OF_MEMORY, s, 4, memory, needed - 1);
     float *inside = (float *)(void *)(memory + (needed - 64) / 4 * 4), *outside = inside + 16 + needed % 4;
+    for (size_t i = 0; i < 4; i++) { /* a kernel's name: its last byte, or all of it */
+        char *names[] = {(char *)memory + needed - 1, (char *)memory + 128};
+        for (size_t k = 0; k < 2; k++) {
+            memcpy(names[k], "", 1), memcpy(before + (names[k] - (char *)memory), "", 1);
+            s[i].spec.kernel = names[k];
+            REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
+        }
+        s[i].spec.kernel = NULL;
+    }
     s[0].bias = inside;
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
     s[0].bias = NULL, s[3].kind = CONVPOOL_STAGE_SCALE, s[3].weights = inside;
@@ -317,10 +339,6 @@ void check_network_errors_of_create(void) {
     s[3].kind = CONVPOOL_STAGE_ACTIVATION, s[3].spec.activation = CONVPOOL_ACTIVATION_PRELU, s[3].spec.slopes = inside;
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
     REFUSE(INVALID_ARGUMENT, s, 4, s, sizeof s + sizeof memory); /* the stages themselves; too little in truth */
-    CHECK(convpool_network_create(s, 4, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "network");
-    CHECK(convpool_network_create_in(s, 4, memory, sizeof memory, NULL) == CONVPOOL_INVALID_ARGUMENT, "%s", "network");
-    CHECK(convpool_network_create(NULL, 4, &(convpool_network *){NULL}) == CONVPOOL_INVALID_ARGUMENT, "%s", "stages");
-    CHECK(convpool_network_memory_size(NULL, 4) == 0 && convpool_network_memory_size(s, 0) == 0, "%s", "memory_size");
     s[3].spec.slopes = outside;
     convpool_network *network = NULL;
     size_t bytes = convpool_network_memory_size(s, 4);
@@ -362,4 +380,17 @@ void check_network_errors_of_run(void) {
     convpool_network_destroy(network);
     convpool_network_destroy(NULL);
     free(scratch);
+}
+
+/* No bytes overlap nothing. */
+void check_network_no_scratch(void) {
+    convpool_stage relu = {.kind = CONVPOOL_STAGE_ACTIVATION};
+    relu.spec.in_channels = 4, relu.spec.in_height = relu.spec.in_width = 1;
+    convpool_network *network = NULL;
+    CHECK(convpool_network_create(&relu, 1, &network) == CONVPOOL_OK, "%s", "create");
+    float x[4] = {-1, 2, -3, 4}, y[4];
+    CHECK(convpool_network_scratch_size(network) == 0, "%s", "scratch");
+    CHECK(convpool_network_run(network, x, y, NULL) == CONVPOOL_OK, "%s", "none");
+    CHECK(convpool_network_run(network, x, y, x + 1) == CONVPOOL_OK && y[0] == 0 && y[3] == 4, "%s", "any");
+    convpool_network_destroy(network);
 }
