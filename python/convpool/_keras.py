@@ -53,6 +53,11 @@ class Reader:
         self.builder.where = f"layer {config.get('name', '?')!r} ({kind})"
         self.config, self.weights = config, weights
         self.axis = self._channel_axis()
+        dtype = config.get("dtype")
+        quantized = dtype.get("config") if isinstance(dtype, dict) and "Quant" in str(dtype.get("class_name")) else None
+        if quantized is not None or "_from_" in str(dtype):
+            mode = quantized.get("mode") if isinstance(quantized, dict) else dtype
+            raise self.builder.refuse(f"is quantized, {mode!r}: weights as they were trained are needed")
         if kind in IGNORED:
             return
         if kind not in KINDS:

@@ -21,6 +21,54 @@ MOST_BYTES = 1 << 30  # of what a zip file says that it holds,
 MOST_TEXT = 1 << 26  # and of its text
 
 
+MODELS = ("Sequential", "Functional", "Model")
+
+# The variables of a .keras file have numbers, in the order in which a layer makes them.
+_ORDER = {
+    "Conv2D": ("kernel", "bias"),
+    "Dense": ("kernel", "bias"),
+    "DepthwiseConv2D": ("depthwise_kernel", "bias"),
+    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
+    "PReLU": ("alpha",),
+    "Normalization": ("mean", "variance", "count"),
+    "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+
+
+def _order(kind: str, config: Config) -> list[str]:
+    left_out = [name for name, option in (("gamma", "scale"), ("beta", "center")) if not config.get(option, True)]
+    return [name for name in _ORDER.get(kind, ()) if name not in left_out]
+
+
+def _has_weights(layer: Any) -> bool:
+    """Whether a layer, or a model in the model, has weights that are looked for."""
+    if not isinstance(layer, dict) or layer.get("class_name") not in MODELS:
+        return isinstance(layer, dict) and layer.get("class_name") in _ORDER
+    inner = layer.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else inner
+    return isinstance(layers, list) and any(map(_has_weights, layers))
+
+
+def _numbered(layers: list[Config]) -> list[Config]:
+    """The layers, each with how many of its kind with weights come before it."""
+    numbered, counts = [], dict[str, int]()
+    for layer in layers:
+        kind = str(layer.get("class_name"))
+        numbered.append({**layer, "number": counts.get(kind, 0)})
+        counts[kind] = counts.get(kind, 0) + _has_weights(layer)
+    return numbered
+
+
+def _check_own(kind: str, layer: Config) -> None:
+    """Refuses a layer of somebody's own that is called as one of Keras' is."""
+    registered, module = layer.get("registered_name"), str(layer.get("module"))
+    if registered is not None and not module.startswith(("keras", "tf_keras", "tensorflow")):
+        raise UnsupportedError(
+            f"layer {layer.get('config', {}).get('name')!r} ({kind}) is no layer of Keras' but {registered!r}, whose "
+            "code is not in the file: replace it by Keras' layers"
+        )
+
+
 def chain(model: Config) -> list[tuple[str, Config]]:
     """The layers of a Sequential model, or of a Functional one that is one chain, in order."""
     if not isinstance(model, dict):
@@ -32,7 +80,7 @@ def chain(model: Config) -> list[tuple[str, Config]]:
         raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
     if not all(isinstance(layer, dict) for layer in config["layers"]):
         raise UnsupportedError("a layer is no object")
-    layers = [dict(layer) for layer in config["layers"]]
+    layers = _numbered(config["layers"])
     outputs = config.get("output_layers")
     if isinstance(outputs, list) and len(outputs) > 1 and isinstance(outputs[0], list):
         names = ", ".join(str(output[0]) for output in outputs)
@@ -44,11 +92,13 @@ def chain(model: Config) -> list[tuple[str, Config]]:
     flat: list[tuple[str, Config]] = []
     for layer in layers:
         inner = layer.get("config")
-        if layer.get("class_name") in ("Sequential", "Functional", "Model"):
+        kind, number = str(layer.get("class_name")), layer["number"]
+        if kind in MODELS:
             name = (inner if isinstance(inner, dict) else layer).get("name")
-            flat += [(k, {**c, "inside": [name, *c.get("inside", [])]}) for k, c in chain(layer)]
+            flat += [(k, {**c, "inside": [(str(name), kind, number), *c["inside"]]}) for k, c in chain(layer)]
         elif isinstance(inner, dict):
-            flat.append((str(layer.get("class_name")), {"name": layer.get("name"), **inner}))
+            _check_own(kind, layer)
+            flat.append((kind, {"name": layer.get("name"), **inner, "number": number, "inside": []}))
         else:
             raise UnsupportedError(f"a layer without a configuration: {str(layer)[:80]}")
     return flat
@@ -112,16 +162,12 @@ def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
     raise UnsupportedError("the model does not say its input's shape: build it with an input shape, and save it again")
 
 
-def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config, int], dict[str, Float64]]) -> Builder:
+def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config], dict[str, Float64]]) -> Builder:
     layers = chain(model)
     builder = Builder(_input_shape(layers))
     reader = Reader(builder, flipped)
-    seen: dict[tuple[str, ...], int] = {}
     for kind, config in layers:
-        key = (kind, *map(str, config.get("inside", [])))
-        count = seen.get(key, 0)
-        seen[key] = count + 1
-        reader.layer(kind, config, weights_of(kind, config, count))
+        reader.layer(kind, config, weights_of(kind, config))
     return builder
 
 
@@ -158,47 +204,46 @@ def read_h5(path: str) -> Builder:
     version, backend = said.get("keras_version", ""), said.get("backend", "")
     flipped = backend == "theano" or (not version.startswith(("2", "3")) and backend != "tensorflow")
 
-    def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
+    def weights_of(kind: str, config: Config) -> dict[str, Float64]:
         name = str(config.get("name"))
         group = root.group(name)
-        for inside in config.get("inside", []):  # the layers of a model within the model are somewhere in its group
-            group = group or _within(root.group(str(inside)), name)
+        for inside, _, _ in config["inside"]:  # the layers of a model within the model are somewhere in its group
+            group = group or _within(root.group(inside), name)
         prefix = name + "_"  # Keras 1
         return {key[len(prefix) :] if key.startswith(prefix) else key: v for key, v in _weights(group).items()}
 
     return _build(json.loads(text), flipped, weights_of)
 
 
-# The variables of a .keras file have numbers, in the order in which a layer makes them.
-_ORDER = {
-    "Conv2D": ("kernel", "bias"),
-    "Dense": ("kernel", "bias"),
-    "DepthwiseConv2D": ("depthwise_kernel", "bias"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "PReLU": ("alpha",),
-    "Normalization": ("mean", "variance", "count"),
-}
-
-
-def _order(kind: str, config: Config) -> tuple[str, ...]:
-    if kind != "BatchNormalization":
-        return _ORDER.get(kind, ())
-    learned = [name for name, option in (("gamma", "scale"), ("beta", "center")) if config.get(option, True)]
-    return (*learned, "moving_mean", "moving_variance")
-
-
 def _layers(group: Group) -> Group:
     """Where a model's layers are: it has changed from version to version."""
-    return group.group("layers") or group
+    return group.group("layers") or group.group("_layer_checkpoint_dependencies") or group
 
 
-def _child(group: Group, name: str, folder: str, index: int) -> Group | None:
-    """A layer's group: by the name that it bears, or that its folder is called by, or by its kind and number."""
-    for child in group.children.values():
-        variables = child.group("vars") if isinstance(child, Group) else None
-        if isinstance(child, Group) and variables is not None and variables.attributes.get("name") == name:
+def _holds_variables(group: Group) -> bool:
+    """Whether there are any below, but for the state of random numbers."""
+    return any(
+        not isinstance(child, Group) or (name != "seed_generator" and _holds_variables(child))
+        for name, child in group.children.items()
+    )
+
+
+def _child(group: Group, name: str, kind: str, number: int) -> Group | None:
+    """A layer's group: by the name that it bears. Before Keras 3.6 it bears none, and its folder is called by the
+    layer's kind and a number, which may leave some out. Never by the layer's own name: 'conv2d_1' may be another's.
+    """
+    folders = {key: child for key, child in group.children.items() if isinstance(child, Group)}
+    for child in folders.values():
+        variables = child.group("vars")
+        if variables is not None and variables.attributes.get("name") == name:
             return child
-    return group.group(name) or group.group(folder + (f"_{index}" if index else ""))
+    found: list[tuple[int, Group]] = []
+    for key, child in folders.items():
+        match = re.fullmatch(re.escape(_snake(kind)) + r"(?:_([0-9]{1,9}))?", key)
+        if match and _holds_variables(child):
+            found.append((int(match[1] or 0), child))
+    found.sort(key=lambda entry: entry[0])
+    return found[number][1] if number < len(found) else None
 
 
 def _snake(kind: str) -> str:
@@ -220,13 +265,14 @@ def read_keras(path: str) -> Builder:
         model = json.loads(archive.read("config.json"))
         file = _read(None, archive.read("model.weights.h5"))
 
-    def weights_of(kind: str, config: Config, index: int) -> dict[str, Float64]:
-        root = _layers(file)
-        for inside in map(str, config.get("inside", [])):
-            root = _layers(_child(root, inside, "sequential", 0) or _child(root, inside, "functional", 0) or root)
-        group = _child(root, str(config.get("name")), _snake(kind), index)
-        variables = None if group is None else group.group("vars") or group
-        numbered = {} if variables is None else variables.children
+    def weights_of(kind: str, config: Config) -> dict[str, Float64]:
+        root: Group | None = _layers(file)
+        for place in config["inside"]:
+            inner = root and _child(root, *place)
+            root = inner and _layers(inner)
+        group = root and _child(root, str(config.get("name")), kind, config["number"])
+        variables = group and (group.group("vars") or group)
+        numbered = variables.children if variables else {}
         found = {name: numbered.get(str(n)) for n, name in enumerate(_order(kind, config))}
         return {name: as_float64(v) for name, v in found.items() if v is not None and not isinstance(v, Group)}
 

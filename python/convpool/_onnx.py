@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -157,10 +158,14 @@ class Reader:
             array.shape for x in operands for array in (x if isinstance(x, Slopes) else (x,)) if array is not None
         ]
         after = None
-        if len(self.branches) <= MOST_BRANCHES and math.prod(np.broadcast_shapes(*shapes)) <= MOST_SLOPES:
-            after = slopes_after(self.node.op_type, operands, self.attribute("alpha", 0.01))
+        with contextlib.suppress(ValueError):  # they may not fit one another
+            if len(self.branches) <= MOST_BRANCHES and math.prod(np.broadcast_shapes(*shapes)) <= MOST_SLOPES:
+                after = slopes_after(self.node.op_type, operands, self.attribute("alpha", 0.01))
         if after is None:
-            raise self.builder.refuse("lies on one of several branches, which come to no activation")
+            raise self.builder.refuse(
+                "lies on one of several branches that come to no activation that is supported: a network without "
+                "branches is needed"
+            )
         for name in images:
             self.users[name] -= 1
             if self.users[name] == 0:
@@ -226,9 +231,9 @@ class Reader:
     def pads(
         self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False, explicit: bool = True
     ) -> tuple[int, int, int, int]:
-        """Top, left, bottom, right; ceil mode is more padding. explicit: whether the attribute counts."""
-        auto = self.attribute("auto_pad", "NOTSET")
-        numbers = list(self.attribute("pads", [0, 0, 0, 0]) if explicit else [0, 0, 0, 0])
+        """Top, left, bottom, right; ceil mode is more padding. explicit: whether the attributes count."""
+        auto = self.attribute("auto_pad", "NOTSET") if explicit else "VALID"
+        numbers = list(self.attribute("pads", [0, 0, 0, 0]))
         if len(numbers) != 4 or min(numbers) < 0 or len(self.builder.dims) != 3:
             raise self.builder.refuse(f"pads {numbers} of {self.dims}: an image and four numbers are needed")
         extents = (self.builder.dims[1], self.builder.dims[2])
@@ -457,6 +462,9 @@ class Reader:
                 axes = [int(n) for n in self.weights(3, "axes")]
                 whole = [0] * (2 * len(self.dims))
                 for i, axis in enumerate(axes):
+                    if not -len(self.dims) <= axis < len(self.dims):
+                        raise self.builder.refuse(f"pads axes {axes} of {self.dims}")
+                    axis %= len(self.dims)
                     whole[axis], whole[axis + len(self.dims)] = numbers[i], numbers[i + len(axes)]
                 numbers = whole
         if not any(numbers):

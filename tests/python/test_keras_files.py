@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Files as Keras 1 and 2 wrote them, made by hand, so that no Keras is needed."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -108,6 +110,93 @@ def test_what_is_missing_is_named(tmp_path):
         file.create_dataset("kernel", data=np.zeros(3))
     with pytest.raises(convpool.UnsupportedError, match="weights alone"):
         convpool.load(path)
+
+
+# ---- .keras ----
+
+
+def write_keras(path, model, weights_of, named=False):
+    """weights_of: {folder: (the layer's name, its variables in order)}."""
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for folder, (name, arrays) in weights_of.items():
+            group = file.create_group(folder + "/vars")
+            if named:
+                group.attrs["name"] = name
+            for n, array in enumerate(arrays):
+                group.create_dataset(str(n), data=array)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("model.weights.h5", content.getvalue())
+
+
+def entry(kind, name, **config):
+    return {"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}, "registered_name": None}
+
+
+def sequential(name, *layers):
+    config = {"name": name, "layers": list(layers)}
+    return {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+
+
+def two_models_in_one():
+    """Names that are shifted by one, as in a notebook's second model: each is the folder of another layer."""
+    conv = {**CONV, "padding": "same"}
+    shape = entry("InputLayer", "input_2", batch_shape=[None, 6, 6, 3])
+    first = sequential(
+        "sequential_1",
+        entry("Conv2D", "conv2d_1", **conv),
+        entry("ReLU", "re_lu_1"),
+        entry("Conv2D", "conv2d_2", **conv),
+    )
+    noise = sequential("sequential_3", entry("RandomFlip", "random_flip"))
+    second = sequential("sequential_2", entry("Conv2D", "conv2d_3", **conv), entry("ReLU", "re_lu"))
+    return sequential("sequential_4", shape, first, noise, second, entry("Conv2D", "conv2d_4", **conv), entry("ReLU", "re_lu_2"), entry("Conv2D", "conv2d_5", **conv))  # fmt: skip
+
+
+# Where Keras puts the weights of these five convolutions: from 3.6 on, 3.0 to 3.5 and TensorFlow 2.15, and 2.13 and 2.14,
+# which count a layer with weights twice. The model without weights has the state of its random numbers.
+FOLDERS = {
+    "3.6": "layers/sequential/layers/conv2d layers/sequential/layers/conv2d_1 layers/sequential_2/layers/conv2d layers/conv2d "
+    "layers/conv2d_1",
+    "2.13": "_layer_checkpoint_dependencies/sequential/_layer_checkpoint_dependencies/conv2d "
+    "_layer_checkpoint_dependencies/sequential/_layer_checkpoint_dependencies/conv2d_2 "
+    "_layer_checkpoint_dependencies/sequential_3/_layer_checkpoint_dependencies/conv2d "
+    "_layer_checkpoint_dependencies/conv2d _layer_checkpoint_dependencies/conv2d_2",
+}
+FOLDERS["3.0"] = FOLDERS["3.6"]
+
+
+@pytest.mark.parametrize("version", FOLDERS)
+def test_folders_of_keras(version, tmp_path):
+    kernels = [np.random.default_rng(n).normal(0, 0.4, (2, 2, 3, 3)).astype(np.float32) for n in range(5)]
+    folders = FOLDERS[version].split()
+    stored = {folder: (f"conv2d_{n + 1}", [kernel]) for n, (folder, kernel) in enumerate(zip(folders, kernels))}
+    noise = folders[0].split("/")[0] + "/sequential_1/layers/random_flip/seed_generator"
+    stored[noise] = ("seed_generator", [np.zeros(2, np.uint32)])
+    write_keras(tmp_path / "m.keras", two_models_in_one(), stored, named=version == "3.6")
+    x = np.random.default_rng(9).random((6, 6, 3), np.float32)
+    y = x.transpose(2, 0, 1)
+    for n, kernel in enumerate(kernels):
+        y = convolved(np.pad(y, ((0, 0), (0, 1), (0, 1))), kernel.transpose(3, 2, 0, 1), np.zeros(3))
+        y = np.maximum(y, 0) if n in (0, 2, 3) else y
+    assert np.allclose(convpool.load(tmp_path / "m.keras")(x), y.transpose(1, 2, 0), atol=1e-5)
+
+
+def test_what_is_not_as_it_seems_is_named(tmp_path):
+    shape = {"batch_shape": [None, 8, 8, 2]}
+    kernel = {"layers/conv2d": ("c", [weights(2, 2, 2, 3)])}
+    policy = {"class_name": "QuantizedDTypePolicy", "config": {"mode": "int8", "source_name": "float32"}}
+    own = {**entry("ReLU", "r"), "module": None, "registered_name": "mine>ReLU"}
+    for layers, words in (
+        ([entry("Conv2D", "c", **shape, **CONV, dtype=policy)], "'c'.*quantized.*int8"),
+        ([entry("Conv2D", "c", **shape, **CONV, dtype="int8_from_float32")], "'c'.*quantized.*int8"),
+        ([entry("Conv2D", "c", **shape, **CONV), own], "'r'.*'mine>ReLU'"),
+        ([entry("Conv2D", "c", **shape, **CONV), entry("Conv2D", "d", **CONV)], "'d'.*kernel"),
+    ):
+        write_keras(tmp_path / "m.keras", sequential("s", *layers), kernel)
+        with pytest.raises(convpool.UnsupportedError, match=words):
+            convpool.load(tmp_path / "m.keras")
 
 
 def test_the_folded_and_the_plain_agree(tmp_path):

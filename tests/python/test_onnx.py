@@ -197,6 +197,18 @@ def average_in_ceil_mode():
     return conv(g, 4, 3, 2, 2).add("Sigmoid")
 
 
+def averages_with_zeros_around():
+    g = Graph([1, 3, 10, 11])
+    for pad, stride in (("SAME_UPPER", 1), ("SAME_LOWER", 2), ("VALID", 1)):
+        g = g.add("AveragePool", kernel_shape=[3, 2], strides=[stride, stride], auto_pad=pad, count_include_pad=1)
+    return conv(g, 4, 3, 2, 2)
+
+
+def padded_by_axes():
+    g = Graph([1, 3, 9, 9], opset=18).add("Pad", np.array([1, 0, 2, 3]), np.float32(0), np.array([-2, -1]))
+    return conv(g.add("Pad", np.array([0, 2]), np.float32(0), np.array([3])), 4, 3, 3, 3)
+
+
 def maxima_with_constants():
     g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3).add("Max", np.float32(0.0))
     return conv(g, 4, 4, 3, 3).add("Relu").add("Min", np.float32([6.0]))
@@ -289,7 +301,7 @@ MODELS = {
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
-        leaky_as_a_maximum,
+        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes,
     )
 }  # fmt: skip
 
@@ -477,6 +489,12 @@ def add_branch(g):
     return g.node("Add", [trunk, g.last])
 
 
+def residual(g):
+    trunk = g.last
+    conv(g, 4, 4, 3, 3, pads=[1, 1, 1, 1])
+    return g.node("Add", [trunk, g.last])
+
+
 def swish(g):
     trunk = g.last
     g.add("Sigmoid")
@@ -501,6 +519,7 @@ def magnitude(g):
         (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])).add("Relu"), "makes other pixels"),
         (lambda g: g.add("InstanceNormalization", weights(4), weights(4)), "InstanceNormalization"),
         (add_branch, "branches"),
+        (residual, "branches"),
         (swish, "Sigmoid.*branches"),
         (magnitude, "come to no activation"),
     ],
