@@ -114,12 +114,16 @@ def pack(path: str | None, content: bytes) -> bytes:
             elif isinstance(child, h5py.Dataset):
                 if child.is_virtual or child.external:
                     raise ValueError(f"{name!r} lies in another file")
-                if child.dtype.kind not in "biuf":
+                bfloat16 = child.dtype.kind == "V" and child.dtype.itemsize == 2 and not child.dtype.names
+                if child.dtype.kind not in "biuf" and not bfloat16:
                     continue
                 held[0] += child.size or 0
                 if held[0] > MOST_NUMBERS:
                     raise ValueError(f"{name!r} of shape {child.shape} is too large for a small network")
-                arrays[str(len(datasets))] = child[()]
+                array = child[()]
+                if bfloat16:  # the upper half of a float32
+                    array = (np.asarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+                arrays[str(len(datasets))] = array
                 datasets.append([*at, name])
 
     with h5py.File(io.BytesIO(content) if path is None else path, "r") as file:

@@ -173,7 +173,7 @@ def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config], dic
 
 def _read(path: str | None, content: bytes = b"") -> Group:
     if importlib.util.find_spec("h5py") is None:
-        raise ImportError("reading Keras' files needs h5py: pip install convpool[keras]")
+        raise ImportError("reading Keras' files needs h5py: pip install h5py")
     return _hdf5.read(path, content)
 
 

@@ -555,6 +555,8 @@ class Reader:
 def read_onnx(path: str, output: str | None) -> Builder:
     """A .onnx file."""
     model = onnx_module().load(path, load_external_data=False)
+    if not model.graph.node:
+        raise UnsupportedError("the file is empty: it has no nodes")
     reader = Reader(model, path, output)
     try:
         return reader.run()

@@ -21,7 +21,7 @@ def onnx_module() -> Any:
     try:
         import onnx
     except ImportError:
-        raise ImportError("reading ONNX files needs onnx: pip install convpool[onnx]") from None
+        raise ImportError("reading ONNX files needs onnx: pip install onnx") from None
     return onnx
 
 

@@ -183,6 +183,18 @@ def test_folders_of_keras(version, tmp_path):
     assert np.allclose(convpool.load(tmp_path / "m.keras")(x), y.transpose(1, 2, 0), atol=1e-5)
 
 
+def test_bfloat16(tmp_path):
+    kernel = weights(2, 2, 2, 3)
+    bits = kernel.view(np.uint32) >> 16
+    rounded = (bits << 16).view(np.float32)
+    stored = {"layers/conv2d": ("c", [bits.astype(np.uint16).view("V2")])}
+    shape = {"batch_shape": [None, 8, 8, 2], "dtype": "bfloat16"}
+    write_keras(tmp_path / "m.keras", sequential("s", entry("Conv2D", "c", **shape, **CONV)), stored)
+    x = np.random.default_rng(1).random((8, 8, 2), np.float32)
+    y = convolved(x.transpose(2, 0, 1), rounded.transpose(3, 2, 0, 1), np.zeros(3)).transpose(1, 2, 0)
+    assert np.allclose(convpool.load(tmp_path / "m.keras")(x), y, atol=1e-6)
+
+
 def test_what_is_not_as_it_seems_is_named(tmp_path):
     shape = {"batch_shape": [None, 8, 8, 2]}
     kernel = {"layers/conv2d": ("c", [weights(2, 2, 2, 3)])}
