@@ -14,21 +14,22 @@ const convpool_isa *const convpool_isas[] = {CONVPOOL_ISAS(LIST) NULL};
 
 /* What an algorithm is expected to take for a shape. */
 static double cost(const convpool_cost *of, const convpool_shape *s) {
-    size_t stride = s->pool ? 2 : 1, tile = of->tile, side = tile + of->filter - 1, met = side;
-    if (s->filter_height == of->wide) met += tile + of->wide - of->filter - 1; /* positions, by the second part, too */
+    size_t stride = s->pool ? 2 : 1, tile = of->tile, side = tile + of->filter - 1;
+    bool any = of->filter == 0, wide = s->filter_height == of->wide;
+    size_t met = wide ? side + tile + of->wide - of->filter - 1 : side; /* positions, by the second part, too */
+    size_t reading = wide ? 2 : convpool_is_padded(s) ? 1 : 0;
     double rows = (double)((stride * s->out_height + tile - 1) / tile);
     double columns = (double)((stride * s->out_width + tile - 1) / tile);
     double in = (double)s->channels, out = (double)s->out_channels;
-    bool any = of->filter == 0, copied = convpool_is_padded(s) || met > side;
-    double inputs = !copied || any ? in : (double)((s->channels + 7) / 8 * 8);
+    double inputs = reading == 0 || any ? in : (double)((s->channels + 7) / 8 * 8);
     double weights = (double)(any ? s->filter_height * s->filter_width : met * met); /* of each pair of channels */
-    double share = any ? 1 : weights / (double)(side * side), pair = of->pair * (any ? weights : share);
-    double each = pair * in * out + of->input[copied] * share * inputs + of->output[s->pool] * out;
+    double pair = of->pair * (any ? weights : weights / (double)(side * side));
+    double each = pair * in * out + of->input[reading] * inputs + of->output[s->pool] * out;
     double cached = (double)CONVPOOL_NEAR_WEIGHTS, packed = weights * in * out;
     double far = packed > cached ? packed - cached : 0;
     double tiles = rows * columns < of->least ? of->least : rows * columns;
-    double products = tiles * each, reading = of->far * far;
-    return of->once + of->weight * packed + (reading > products ? reading : products);
+    double products = tiles * each, beside = of->far * far;
+    return of->once + of->weight * packed + (beside > products ? beside : products);
 }
 
 /* Whether it can compute such a layer. An algorithm of one filter takes whole windows only, and their maximum first. */

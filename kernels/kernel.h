@@ -71,16 +71,17 @@ enum {
 };
 
 /* What an algorithm can compute, and what that is expected to take, in direct multiplications: of each tile of tile x
- * tile convolution outputs, for each pair of an input and an output channel, each input channel (without padding; and
- * with it or a wide filter, where they are counted by eights), and each output channel, without and with pooling;
- * for each packed weight, which is read from beyond the nearest cache; and once. Weights beyond CONVPOOL_NEAR_WEIGHTS
- * are read from memory, beside the products: what takes longer counts. By one rule for all ISAs of a family, so that
- * they choose the same algorithm and their results agree. Data, as it is read on CPUs that cannot run the kernel. */
+ * tile convolution outputs, for each pair of an input and an output channel, each input channel (without padding; with
+ * it; and in both parts of a wide filter: in these two cases they are counted by eights), and each output channel,
+ * without and with pooling; for each packed weight, which is read from beyond the nearest cache; and once. Weights
+ * beyond CONVPOOL_NEAR_WEIGHTS are read from memory, beside the products: what takes longer counts. By one rule for all
+ * ISAs of a family, so that they choose the same algorithm and their results agree. Data, as it is read on CPUs that
+ * cannot run the kernel. */
 typedef struct convpool_cost {
     size_t tile, filter; /* filter x filter weights, moved by 1; 0: any layer, of which `pair` is for each weight */
     size_t wide;         /* or so many, in two parts of at most `filter` across and down; 0: no more */
     double least; /* tiles that a layer is counted as at least: of fewer, sums do not hide what an addition takes */
-    double pair, input[2], output[2], weight, far, once;
+    double pair, input[3], output[2], weight, far, once;
 } convpool_cost;
 
 enum { CONVPOOL_NEAR_WEIGHTS = 1 << 18 }; /* as many as a CPU's second cache holds, 1 MiB of them */

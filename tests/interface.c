@@ -138,6 +138,7 @@ void check_choice_algorithm_by_shape(void) {
         {1, 28, 28, 32, true, "direct", "direct", 3},
         {1, 28, 28, 32, true, "direct", "direct", 5},
         {32, 14, 14, 64, true, "winograd23", "winograd23", 5},
+        {6, 14, 14, 16, true, "direct", "winograd23", 5},
         {64, 7, 7, 128, false, "direct", "direct", 7},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
