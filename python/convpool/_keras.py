@@ -61,7 +61,10 @@ class Reader:
         if kind in IGNORED:
             return
         if kind not in KINDS:
-            raise self.builder.refuse("layers of this kind are not supported")
+            raise self.builder.refuse(
+                "layers of this kind are not supported: a model of Conv2D, Dense, pooling, normalization and "
+                "activation layers is needed"
+            )
         method: Callable[[], None] = getattr(self, "_" + kind.lower())
         method()
 
@@ -252,7 +255,10 @@ class Reader:
         elif name in ("softmax", "log_softmax"):
             self.builder.softmax(-1, name == "log_softmax")
         elif name not in ("linear", None):
-            raise self.builder.refuse(f"the activation {name!r} is not supported")
+            raise self.builder.refuse(
+                f"the activation {name!r} is not supported: relu, relu6, leaky_relu, elu, selu, sigmoid, tanh, softmax "
+                "or log_softmax is needed"
+            )
 
     def _selu(self) -> None:
         alpha, factor = 1.6732632423543772, 1.0507009873554805

@@ -62,7 +62,7 @@ def _numbered(layers: list[Config]) -> list[Config]:
 def _check_own(kind: str, layer: Config) -> None:
     """Refuses a layer of somebody's own that is called as one of Keras' is."""
     registered, module = layer.get("registered_name"), str(layer.get("module"))
-    if registered is not None and not module.startswith(("keras", "tf_keras", "tensorflow")):
+    if registered is not None and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
         raise UnsupportedError(
             f"layer {layer.get('config', {}).get('name')!r} ({kind}) is no layer of Keras' but {registered!r}, whose "
             "code is not in the file: replace it by Keras' layers"
@@ -124,6 +124,11 @@ def _in_order(layers: list[Config]) -> list[Config]:
         sources = _sources(layer.get("inbound_nodes", []))
         if not sources:
             start.append(layer)
+        elif len(layer.get("inbound_nodes", [])) > 1:
+            raise UnsupportedError(
+                f"layer {layer.get('name')!r} ({layer.get('class_name')}) is used more than once: a layer of its own "
+                "for each use is needed"
+            )
         elif len(sources) > 1:
             raise UnsupportedError(
                 f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network "

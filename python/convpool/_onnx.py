@@ -140,7 +140,9 @@ class Reader:
             )
         method: Callable[[], None] | None = getattr(self, "op_" + self.node.op_type, None)
         if method is None:
-            raise self.builder.refuse("operators of this kind are not supported")
+            raise self.builder.refuse(
+                "operators of this kind are not supported: load(file, output=...) takes a tensor before it"
+            )
         method()
         self.current = self.node.output[0]
         self.shapes[self.current] = self.dims
@@ -267,7 +269,7 @@ class Reader:
     def _pool(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
         window, strides = self.two("kernel_shape"), self.two("strides")
         if self.two("dilations") != (1, 1):
-            raise self.builder.refuse("pooling with dilations is not supported")
+            raise self.builder.refuse("pooling with dilations is not supported: 1 is needed")
         return window, strides, self.pads(window, strides, bool(self.attribute("ceil_mode", 0)))
 
     def op_MaxPool(self) -> None:
@@ -318,7 +320,7 @@ class Reader:
 
     def op_Gemm(self) -> None:
         if self.attribute("transA", 0):
-            raise self.builder.refuse("transA is not supported")
+            raise self.builder.refuse("transA is not supported: what comes in as it is is needed")
         weights = self.weights(1, "weights")
         if weights.ndim != 2 or len(self.builder.dims) != 1:
             raise self.builder.refuse(f"weights of shape {weights.shape} on {self.dims}: a vector is needed")

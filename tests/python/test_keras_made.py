@@ -229,6 +229,15 @@ def test_what_is_not_supported_is_named(layers, words, tmp_path):
     assert model.layers[-1].name in str(raised.value)
 
 
+def test_a_layer_used_twice_is_named(tmp_path):
+    inputs, relu = keras.Input((9, 9, 3)), L.ReLU(name="twice")
+    model = keras.Model(inputs, relu(L.Conv2D(4, 3)(relu(L.Conv2D(4, 3)(inputs)))))
+    for ending in (".keras", ".h5"):
+        model.save(tmp_path / ("model" + ending))
+        with pytest.raises(convpool.UnsupportedError, match=r"'twice'.*more than once"):
+            convpool.load(tmp_path / ("model" + ending))
+
+
 def test_branches_are_named(tmp_path):
     inputs = keras.Input((9, 9, 3))
     a = L.Conv2D(4, 3, padding="same")(inputs)
