@@ -20,6 +20,7 @@ MOST_HELD = 1 << 28  # and of all, as they are computed with: a few in a file ma
 MOST_WORK = 1 << 35  # multiply-adds
 MOST_READ = 1 << 31  # what pools read
 MOST_STEPS = 500
+MOST_SHIFT = 16  # what is shifted by more loses too many bits
 MOST_COPIED = 2048  # channels that a layer copies with zeros around them
 
 
@@ -229,6 +230,30 @@ class Builder:
     def activation(self, name: str, parameter: float = 0.0) -> None:
         """Of every number."""
         self._each(Stage("activation", self.where, activation=name, parameter=parameter))
+
+    def clip(self, low: float, high: float) -> None:
+        """Every number between these: ReLU or ReLU6 of what is shifted and scaled to it."""
+        most = float(np.finfo(np.float32).max)
+        low, high = (-math.inf if low <= -most else low), (math.inf if high >= most else high)
+        if not low < high:
+            raise self.refuse(f"clips to {low} and {high}: a least value below the largest one is needed")
+        if math.isinf(low) and math.isinf(high):
+            return
+        shift = abs(high if math.isinf(low) else low)
+        if shift > MOST_SHIFT:
+            raise self.refuse(f"clips to {low} and {high}: a magnitude of at most {MOST_SHIFT} is needed for {shift}")
+        if math.isinf(high):
+            before, name, after = (1.0, -low), "relu", (1.0, low)
+        elif math.isinf(low):
+            before, name, after = (-1.0, high), "relu", (-1.0, high)
+        else:
+            unit = (high - low) / 6
+            before, name, after = (1 / unit, -low / unit), "relu6", (unit, low)
+        if before != (1, 0):
+            self.scale(np.asarray(before[0]), np.asarray(before[1]))
+        self.activation(name)
+        if after != (1, 0):
+            self.scale(np.asarray(after[0]), np.asarray(after[1]))
 
     def prelu(self, slopes: Float64) -> None:
         """Slopes that are broadcast over the tensor."""

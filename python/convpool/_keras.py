@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -267,14 +268,14 @@ class Reader:
 
     def _relu(self) -> None:
         most, slope = self._get("max_value"), float(self._get("negative_slope", "alpha", default=0.0))
-        if float(self._get("threshold", "theta", default=0.0)) != 0 or (most is not None and (most != 6 or slope != 0)):
-            raise self.builder.refuse(
-                "a ReLU with this threshold or largest value is not supported: 0, and 6 or none, are"
-            )
+        if float(self._get("threshold", "theta", default=0.0)) != 0:
+            raise self.builder.refuse("a ReLU with a threshold is not supported: 0 is needed")
+        if slope and most is not None:
+            raise self.builder.refuse("a ReLU with a slope and a largest value is not supported: one of them is needed")
         if slope:
             self.builder.activation("leaky_relu", slope)
         else:
-            self.builder.activation("relu" if most is None else "relu6")
+            self.builder.clip(0, math.inf if most is None else float(most))
 
     def _leakyrelu(self) -> None:
         self.builder.activation("leaky_relu", float(self._get("alpha", "negative_slope", default=0.3)))

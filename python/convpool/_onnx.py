@@ -388,12 +388,12 @@ class Reader:
         else:
             bounds = [self.optional(1, "least value"), self.optional(2, "largest value")]
             low, high = (default if b is None else float(b) for b, default in zip(bounds, (-math.inf, math.inf)))
-        if low == 0 and high == 6:
-            self.builder.activation("relu6")
-        elif low == 0 and high >= np.finfo(np.float32).max:
-            self.builder.activation("relu")
-        else:
-            raise self.builder.refuse(f"clips to {low} and {high}: 0 and 6, or 0 and nothing, are supported")
+        self.builder.clip(low, high)
+
+    def op_HardSigmoid(self) -> None:
+        factor, shift = self.attribute("alpha", 0.2), self.attribute("beta", 0.5)
+        self.builder.scale(np.asarray(factor), np.asarray(shift))
+        self.builder.clip(0, 1)
 
     def _softmax(self, log: bool) -> None:
         dims = self.builder.dims

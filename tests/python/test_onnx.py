@@ -204,6 +204,13 @@ def averages_with_zeros_around():
     return conv(g, 4, 3, 2, 2)
 
 
+def clipped():
+    g = conv(Graph([1, 3, 9, 9]), 4, 3, 3, 3).add("Clip", np.float32(-1), np.float32(0.5))
+    g = conv(g, 4, 4, 2, 2).add("Clip", np.float32(-0.25)).add("HardSigmoid", alpha=0.3)
+    g = conv(g, 4, 4, 2, 2).add("Clip", None, np.float32(0.5)).add("Clip", np.float32(0), np.float32(0.4))
+    return conv(g, 4, 4, 2, 2).add("Clip", np.finfo(np.float32).min, np.finfo(np.float32).max)
+
+
 def padded_by_axes():
     g = Graph([1, 3, 9, 9], opset=18).add("Pad", np.array([1, 0, 2, 3]), np.float32(0), np.array([-2, -1]))
     return conv(g.add("Pad", np.array([0, 2]), np.float32(0), np.array([3])), 4, 3, 3, 3)
@@ -301,7 +308,7 @@ MODELS = {
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
-        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes,
+        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped,
     )
 }  # fmt: skip
 
@@ -511,7 +518,8 @@ def magnitude(g):
     ("change", "words"),
     [
         (lambda g: g.add("HardSwish"), "HardSwish"),
-        (lambda g: g.add("Clip", np.float32(-1), np.float32(1)), "clips to"),
+        (lambda g: g.add("Clip", np.float32(1), np.float32(-1)), "clips to"),
+        (lambda g: g.add("Clip", np.float32(-1000), np.float32(1000)), "clips to"),
         (lambda g: g.add("ConvTranspose", weights(4, 4, 3, 3)), "ConvTranspose"),
         (lambda g: g.add("Softmax", axis=1), "softmax over one of several dimensions"),
         (lambda g: g.add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), None, mode="reflect"), "reflect"),
