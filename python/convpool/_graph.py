@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -138,6 +140,17 @@ class Builder:
         if bias is not None and bias.shape != (outputs,):
             raise self.refuse(f"has a bias of shape {bias.shape} for {outputs} output channels")
 
+    @contextlib.contextmanager
+    def row(self, channel_axis: int) -> Iterator[None]:
+        """Within this a sequence, [channels, steps] or [steps, channels], is an image of one row; the axis is that
+        image's."""
+        if len(self._groups) != 2:
+            raise self.refuse(f"takes a sequence, but {self.dims} come in")
+        place = 1 if channel_axis == 0 else 0
+        self._groups.insert(place, ())
+        yield
+        del self._groups[place]
+
     # ---- What a file's steps are ----
 
     def convolution(
@@ -170,9 +183,10 @@ class Builder:
             raise self.refuse(f"weights for {weights.shape[0]} inputs, but {self.dims[-1]} come in")
         last = len(self._groups) - 1
         if any(self._groups[:-1]) or (last > 0 and not self._groups[-1]):  # of each pixel by itself
-            if last != 2:
-                raise self.refuse(f"takes a vector or an image, but {self.dims} come in")
-            self.convolution(np.ascontiguousarray(weights.T)[:, :, None, None], bias, (1, 1), (0, 0, 0, 0), 2)
+            if last not in (1, 2):
+                raise self.refuse(f"takes a vector, a sequence or an image, but {self.dims} come in")
+            with self.row(2) if last == 1 else contextlib.nullcontext():
+                self.convolution(np.ascontiguousarray(weights.T)[:, :, None, None], bias, (1, 1), (0, 0, 0, 0), 2)
             return
         axes = self._vector()
         assert self.shape is not None

@@ -25,6 +25,8 @@ KINDS = (
     "Normalization ZeroPadding2D "
     "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
+IN_A_ROW = "Conv1D DepthwiseConv1D SeparableConv1D MaxPooling1D AveragePooling1D ZeroPadding1D".split()
+GLOBAL_IN_A_ROW = {"GlobalAveragePooling1D": "average_pool", "GlobalMaxPooling1D": "max_pool"}
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
@@ -52,7 +54,7 @@ class Reader:
     def layer(self, kind: str, config: Config, weights: dict[str, Float64]) -> None:
         """Adds one layer; refuses by name what is not known."""
         self.builder.where = f"layer {config.get('name', '?')!r} ({kind})"
-        self.config, self.weights = config, weights
+        self.config, self.weights = dict(config), weights
         self.axis = self._channel_axis()
         dtype = config.get("dtype")
         quantized = dtype.get("config") if isinstance(dtype, dict) and "Quant" in str(dtype.get("class_name")) else None
@@ -61,6 +63,15 @@ class Reader:
             raise self.builder.refuse(f"is quantized, {mode!r}: weights as they were trained are needed")
         if kind in IGNORED:
             return
+        if kind in GLOBAL_IN_A_ROW:
+            keep = bool(self._get("keepdims", default=False))
+            self.builder.reduce(GLOBAL_IN_A_ROW[kind], [1 if self.axis == 0 else 0], keep)
+            return
+        if kind in IN_A_ROW:
+            with self.builder.row(self.axis):
+                self._make_two_dimensional()
+                getattr(self, "_" + kind.lower().replace("1d", "2d"))()
+            return
         if kind not in KINDS:
             raise self.builder.refuse(
                 "layers of this kind are not supported: a model of Conv2D, Dense, pooling, normalization and "
@@ -68,6 +79,21 @@ class Reader:
             )
         method: Callable[[], None] = getattr(self, "_" + kind.lower())
         method()
+
+    def _make_two_dimensional(self) -> None:
+        """What a layer of one dimension says, for an image of one row."""
+        self.weights = {name: w[None] if name.endswith("kernel") else w for name, w in self.weights.items()}
+        for name in ("kernel_size", "pool_size", "strides", "dilation_rate"):
+            value = self._get(name)
+            if value is not None:
+                self.config[name] = [1, *(value if isinstance(value, list) else [value])]
+        padding = self._get("padding")
+        if isinstance(padding, (int, list)):  # ZeroPadding1D's
+            self.config["padding"] = [0, padding]
+        if padding == "causal":
+            self.config["padding"] = "valid"
+            ahead = (self._get("kernel_size")[1] - 1) * self._get("dilation_rate", default=[1, 1])[1]
+            self.builder.pad((0, ahead, 0, 0), self.axis)
 
     def _get(self, *names: str, default: Any = None) -> Any:
         """The first of these that the configuration has: names have changed from version to version."""
@@ -221,8 +247,8 @@ class Reader:
         self.builder.pad((top, left, bottom, right), self.axis)
 
     def _flatten(self) -> None:
-        if self.axis == 0 and len(self.builder.dims) == 3:
-            self.builder.transpose((1, 2, 0))
+        if self.axis == 0 and len(self.builder.dims) > 1:
+            self.builder.transpose((*range(1, len(self.builder.dims)), 0))
         self.builder.reshape((-1,))
 
     def _reshape(self) -> None:

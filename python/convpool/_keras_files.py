@@ -26,7 +26,10 @@ MODELS = ("Sequential", "Functional", "Model")
 # The variables of a .keras file have numbers, in the order in which a layer makes them.
 _ORDER = {
     "Conv2D": ("kernel", "bias"),
+    "Conv1D": ("kernel", "bias"),
     "Dense": ("kernel", "bias"),
+    "DepthwiseConv1D": ("depthwise_kernel", "bias"),
+    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "DepthwiseConv2D": ("depthwise_kernel", "bias"),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "PReLU": ("alpha",),

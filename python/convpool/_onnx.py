@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Reader:
         self.users: dict[str, int] = {self.output: 1}  # of a tensor; on branches, those still to come
         for name in (name for node in self.nodes if node.op_type != "Shape" for name in node.input):
             self.users[name] = self.users.get(name, 0) + 1
+        self.in_a_row = False  # the tensor is a sequence that is followed as an image
         self.branches: dict[str, Slopes] = {}  # what is at hand besides the tensor, of it
 
     # ---- The graph ----
@@ -226,6 +227,8 @@ class Reader:
     def two(self, name: str) -> tuple[int, int]:
         """An attribute with a number down and one across, 1 by default."""
         value = list(self.attribute(name, [1, 1]))
+        if self.in_a_row and len(value) == 1:
+            value = [1, *value]
         if len(value) != 2 or min(value) < 1:
             raise self.builder.refuse(f"{name} {value}: two positive numbers are needed")
         return value[0], value[1]
@@ -236,6 +239,8 @@ class Reader:
         """Top, left, bottom, right; ceil mode is more padding. explicit: whether the attributes count."""
         auto = self.attribute("auto_pad", "NOTSET") if explicit else "VALID"
         numbers = list(self.attribute("pads", [0, 0, 0, 0]))
+        if self.in_a_row and len(numbers) == 2:
+            numbers = [0, numbers[0], 0, numbers[1]]
         if len(numbers) != 4 or min(numbers) < 0 or len(self.builder.dims) != 3:
             raise self.builder.refuse(f"pads {numbers} of {self.dims}: an image and four numbers are needed")
         extents = (self.builder.dims[1], self.builder.dims[2])
@@ -257,14 +262,25 @@ class Reader:
                 after[i] += max((count - 1) * strides[i] + window[i] - whole, 0)
         return before[0], before[1], after[0], after[1]
 
+    @contextlib.contextmanager
+    def _image(self) -> Iterator[None]:
+        """Within this a sequence, [channels, steps], is an image of one row."""
+        self.in_a_row = len(self.builder.dims) == 2
+        with self.builder.row(0) if self.in_a_row else contextlib.nullcontext():
+            yield
+        self.in_a_row = False
+
     def op_Conv(self) -> None:
-        weights = self.weights(1, "weights")
-        if weights.ndim != 4:
-            raise self.builder.refuse(f"weights of shape {weights.shape}: a convolution of images is needed")
-        strides, dilations = self.two("strides"), self.two("dilations")
-        around = self.pads(dilated(weights.shape[2:], dilations), strides)
-        bias = self.optional(2, "bias")
-        self.builder.convolution(weights, bias, strides, around, 0, dilations, self.attribute("group", 1))
+        weights, bias = self.weights(1, "weights"), self.optional(2, "bias")
+        if weights.ndim != len(self.builder.dims) + 1 or weights.ndim not in (3, 4):
+            raise self.builder.refuse(
+                f"weights of shape {weights.shape} on {self.dims}: a convolution of an image or a sequence is needed"
+            )
+        with self._image():
+            weights = weights[:, :, None] if self.in_a_row else weights
+            strides, dilations = self.two("strides"), self.two("dilations")
+            around = self.pads(dilated(weights.shape[2:], dilations), strides)
+            self.builder.convolution(weights, bias, strides, around, 0, dilations, self.attribute("group", 1))
 
     def _pool(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
         window, strides = self.two("kernel_shape"), self.two("strides")
@@ -273,19 +289,22 @@ class Reader:
         return window, strides, self.pads(window, strides, bool(self.attribute("ceil_mode", 0)))
 
     def op_MaxPool(self) -> None:
-        self.builder.pool("max_pool", *self._pool(), 0)
+        with self._image():
+            self.builder.pool("max_pool", *self._pool(), 0)
 
     def op_AveragePool(self) -> None:
-        window, strides, around = self._pool()
-        if self.attribute("count_include_pad", 0) and any(around):  # but for what ceil mode adds
-            self.builder.pad(self.pads(window, strides), 0)
-            around = self.pads(window, strides, bool(self.attribute("ceil_mode", 0)), explicit=False)
-        self.builder.pool("average_pool", window, strides, around, 0)
+        with self._image():
+            window, strides, around = self._pool()
+            if self.attribute("count_include_pad", 0) and any(around):  # but for what ceil mode adds
+                self.builder.pad(self.pads(window, strides), 0)
+                around = self.pads(window, strides, bool(self.attribute("ceil_mode", 0)), explicit=False)
+            self.builder.pool("average_pool", window, strides, around, 0)
 
     def _global(self, kind: str) -> None:
-        if len(self.builder.dims) != 3:
-            raise self.builder.refuse(f"takes an image, but {self.dims} come in")
-        self.builder.reduce(kind, [1, 2], True)
+        rank = len(self.builder.dims)
+        if rank not in (2, 3):
+            raise self.builder.refuse(f"takes an image or a sequence, but {self.dims} come in")
+        self.builder.reduce(kind, list(range(1, rank)), True)
 
     def op_GlobalAveragePool(self) -> None:
         self._global("average_pool")
@@ -471,15 +490,18 @@ class Reader:
                 numbers = whole
         if not any(numbers):
             return
-        rank = len(self.dims)
+        rank, in_a_row = len(self.dims), len(self.builder.dims) == 2
+        if in_a_row and len(numbers) == 6:
+            numbers, rank = [*numbers[:2], 0, *numbers[2:5], 0, numbers[5]], 4
         if value != 0 or len(numbers) != 2 * rank or min(numbers) < 0 or rank != 4 or not self.batched:
             raise self.builder.refuse(f"pads by {numbers} with {value}: zeros around an image are supported")
         before, after = numbers[1:4], numbers[5:8]
         if numbers[0] or numbers[4]:
             raise self.builder.refuse("pads the batch")
         if before[0] == after[0] == 0:
-            self.builder.pad((before[1], before[2], after[1], after[2]), 0)
-        elif before[2] == after[2] == 0 and self.builder.may_be_hwc:
+            with self._image():
+                self.builder.pad((before[1], before[2], after[1], after[2]), 0)
+        elif not in_a_row and before[2] == after[2] == 0 and self.builder.may_be_hwc:
             self.builder.pad((before[0], before[1], after[0], after[1]), 2)
         else:
             raise self.builder.refuse("pads channels")

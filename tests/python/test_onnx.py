@@ -211,6 +211,28 @@ def clipped():
     return conv(g, 4, 4, 2, 2).add("Clip", np.finfo(np.float32).min, np.finfo(np.float32).max)
 
 
+def sequence():
+    """What PyTorch makes of Conv1d and its like."""
+    g = (
+        Graph([1, 3, 40])
+        .add("Pad", np.array([0, 0, 1, 0, 0, 2]))
+        .add("Conv", weights(6, 3, 5), weights(6), pads=[2, 1], strides=[2])
+    )
+    g = (
+        normalized(g, 6)
+        .add("PRelu", weights(6, 1))
+        .add("MaxPool", kernel_shape=[3], strides=[2], pads=[1, 1], ceil_mode=1)
+    )
+    g = g.add("Conv", weights(4, 3, 3), dilations=[2], group=2, pads=[2, 2]).add("Relu")
+    g = g.add("AveragePool", kernel_shape=[2], strides=[1], pads=[1, 0], count_include_pad=1)
+    return g.add("Conv", weights(5, 4, 1), weights(5)).add("Flatten").add("Gemm", weights(55, 4))
+
+
+def sequence_averaged():
+    g = Graph(["n", 2, 30]).add("Conv", weights(8, 2, 7), weights(8), kernel_shape=[7], strides=[3]).add("Relu")
+    return g.add("GlobalAveragePool").add("Squeeze", np.array([2])).add("Gemm", weights(8, 3)).add("Softmax", axis=1)
+
+
 def padded_by_axes():
     g = Graph([1, 3, 9, 9], opset=18).add("Pad", np.array([1, 0, 2, 3]), np.float32(0), np.array([-2, -1]))
     return conv(g.add("Pad", np.array([0, 2]), np.float32(0), np.array([3])), 4, 3, 3, 3)
@@ -308,7 +330,7 @@ MODELS = {
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
-        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped,
+        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_averaged,
     )
 }  # fmt: skip
 
