@@ -25,8 +25,6 @@ KINDS = (
     "Normalization ZeroPadding2D "
     "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
-IN_A_ROW = "Conv1D DepthwiseConv1D SeparableConv1D MaxPooling1D AveragePooling1D ZeroPadding1D".split()
-GLOBAL_IN_A_ROW = {"GlobalAveragePooling1D": "average_pool", "GlobalMaxPooling1D": "max_pool"}
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
@@ -48,6 +46,7 @@ class Reader:
         self.builder = builder
         self.flipped = flipped  # Theano's convolution, in files of Keras 1
         self.axis = 2  # of channels
+        self.dimensions = 2  # of pixels
         self.config: Config = {}
         self.weights: dict[str, Float64] = {}
 
@@ -56,32 +55,35 @@ class Reader:
         self.builder.where = f"layer {config.get('name', '?')!r} ({kind})"
         self.config, self.weights = dict(config), weights
         self.axis = self._channel_axis()
-        dtype = config.get("dtype")
-        quantized = dtype.get("config") if isinstance(dtype, dict) and "Quant" in str(dtype.get("class_name")) else None
-        if quantized is not None or "_from_" in str(dtype):
-            mode = quantized.get("mode") if isinstance(quantized, dict) else dtype
-            raise self.builder.refuse(f"is quantized, {mode!r}: weights as they were trained are needed")
+        self._check_type(config.get("dtype"))
         if kind in IGNORED:
             return
-        if kind in GLOBAL_IN_A_ROW:
-            keep = bool(self._get("keepdims", default=False))
-            self.builder.reduce(GLOBAL_IN_A_ROW[kind], [1 if self.axis == 0 else 0], keep)
-            return
-        if kind in IN_A_ROW:
-            with self.builder.row(self.axis):
-                self._make_two_dimensional()
-                getattr(self, "_" + kind.lower().replace("1d", "2d"))()
-            return
-        if kind not in KINDS:
+        known = kind.replace("1D", "2D")  # a sequence is an image of one row
+        if known not in KINDS:
             raise self.builder.refuse(
                 "layers of this kind are not supported: a model of Conv2D, Dense, pooling, normalization and "
                 "activation layers is needed"
             )
-        method: Callable[[], None] = getattr(self, "_" + kind.lower())
-        method()
+        method: Callable[[], None] = getattr(self, "_" + known.lower())
+        if known == kind:
+            method()
+        elif kind.startswith("Global"):
+            self.dimensions = 1
+            method()
+            self.dimensions = 2
+        else:
+            with self.builder.row(self.axis):
+                self._add_a_dimension()
+                method()
 
-    def _make_two_dimensional(self) -> None:
-        """What a layer of one dimension says, for an image of one row."""
+    def _check_type(self, dtype: Any) -> None:
+        """Quantized weights are numbers of another kind."""
+        by_policy = isinstance(dtype, dict) and "Quantized" in str(dtype.get("class_name"))
+        if by_policy or "_from_" in str(dtype):
+            raise self.builder.refuse(f"is quantized, {dtype!r}: weights as they were trained are needed")
+
+    def _add_a_dimension(self) -> None:
+        """Has a layer of one dimension say what one of two says."""
         self.weights = {name: w[None] if name.endswith("kernel") else w for name, w in self.weights.items()}
         for name in ("kernel_size", "pool_size", "strides", "dilation_rate"):
             value = self._get(name)
@@ -92,8 +94,9 @@ class Reader:
             self.config["padding"] = [0, padding]
         if padding == "causal":
             self.config["padding"] = "valid"
-            ahead = (self._get("kernel_size")[1] - 1) * self._get("dilation_rate", default=[1, 1])[1]
-            self.builder.pad((0, ahead, 0, 0), self.axis)
+            window = pair(self._get("kernel_size"), "kernel_size")
+            window = dilated(window, pair(self._get("dilation_rate", default=1), "dilation_rate"))
+            self.builder.pad((0, window[1] - 1, 0, 0), self.axis)
 
     def _get(self, *names: str, default: Any = None) -> Any:
         """The first of these that the configuration has: names have changed from version to version."""
@@ -196,7 +199,9 @@ class Reader:
         self._pool("average_pool")
 
     def _global_pool(self, kind: str) -> None:
-        self.builder.reduce(kind, [1, 2] if self.axis == 0 else [0, 1], bool(self._get("keepdims", default=False)))
+        first = 1 if self.axis == 0 else 0
+        keep = bool(self._get("keepdims", default=False))
+        self.builder.reduce(kind, list(range(first, first + self.dimensions)), keep)
 
     def _globalaveragepooling2d(self) -> None:
         self._global_pool("average_pool")
