@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,16 +92,23 @@ class Builder:
         self._groups = groups
         self._sizes = {name: size for name, size in zip("CHW", sizes) if size > 1}
 
-    def _image(self, channel_axis: int) -> None:
-        """The tensor must be an image whose channels are this dimension."""
+    def _image(self, channel_axis: int) -> bool:
+        """The tensor must be an image whose channels are this dimension. Whether its rows and columns have changed
+        places: one row, or one column, may.
+        """
         if len(self._groups) != 3:
             raise self.refuse(f"takes an image, but {len(self._groups)} dimensions come in")
         groups = list(self._groups)
         channels = groups.pop(channel_axis)
         if self.shape is None:
             self._settle(channels, groups[0], groups[1])
-        elif any(group not in ((), (name,)) for group, name in zip((channels, *groups), "CHW")):
+            return False
+        if channels not in ((), ("C",)) or not {*groups} <= {(), ("H",), ("W",)}:
             raise self.refuse("takes an image, but its channels, rows and columns are not where they should be")
+        turned = groups in ([("W",), ()], [(), ("H",)])
+        if not turned and any(group not in ((), (name,)) for group, name in zip(groups, "HW")):
+            raise self.refuse("takes an image, but its rows and columns have changed places")
+        return turned
 
     def _vector(self) -> tuple[str, ...]:
         """The tensor must have one dimension that is no 1; returns its axes in order."""
@@ -111,10 +119,22 @@ class Builder:
         return self._flat()
 
     def _spatial(self, stage: Stage, channel_axis: int) -> None:
-        self._image(channel_axis)
-        self._append(stage)
+        turned = self._image(channel_axis)
         assert self.shape is not None
+        if turned:
+            top, left, bottom, right = stage.pads
+            stage = replace(
+                stage,
+                weights=None if stage.weights is None else stage.weights.swapaxes(2, 3),
+                window=stage.window[::-1],
+                strides=stage.strides[::-1],
+                pads=(left, top, right, bottom),
+            )
+        if stage.kind.endswith("_pool") and pools_nothing(stage, self.shape):
+            raise self.refuse("has windows in padding alone")
+        self._append(stage)
         names = [name if extent > 1 else "" for name, extent in zip("CHW", self.shape)]
+        names = [names[0], *names[:0:-1]] if turned else names
         order = [*names[1:], names[0]] if channel_axis == 2 else names
         self._groups = [(name,) if name else () for name in order]
 
@@ -208,12 +228,7 @@ class Builder:
         channel_axis: int,
     ) -> None:
         """kind: 'max_pool' or 'average_pool'."""
-        self._image(channel_axis)
-        assert self.shape is not None
-        stage = Stage(kind, "", None, None, window, strides, pads)
-        if pools_nothing(stage, self.shape):
-            raise self.refuse("has windows in padding alone")
-        self._spatial(stage, channel_axis)
+        self._spatial(Stage(kind, "", None, None, window, strides, pads), channel_axis)
 
     def reduce(self, kind: str, axes: list[int], keep: bool) -> None:
         """kind: 'max_pool' or 'average_pool', of all pixels along some dimensions, which may be merged ones. keep:

@@ -228,6 +228,17 @@ def sequence():
     return g.add("Conv", weights(5, 4, 1), weights(5)).add("Flatten").add("Gemm", weights(55, 4))
 
 
+def sequence_turned():
+    """What tf2onnx makes of Keras' Conv1D: a row for convolutions, a column for pools."""
+    g = Graph(["n", 20, 3], opset=13).add("Unsqueeze", np.array([-3])).add("Transpose", perm=[0, 3, 1, 2])
+    g = g.add("Conv", weights(6, 3, 1, 4), weights(6)).add("Squeeze", np.array([2])).add("Relu")
+    g = g.add("Reshape", np.array([-1, 6, 17, 1])).add(
+        "MaxPool", kernel_shape=[3, 1], strides=[2, 1], pads=[0, 0, 1, 0]
+    )
+    g = g.add("Conv", weights(5, 6, 2, 1), weights(5), pads=[1, 0, 0, 0]).add("Squeeze", np.array([3]))
+    return g.add("Transpose", perm=[0, 2, 1]).add("Reshape", np.array([-1, 40])).add("MatMul", weights(40, 3))
+
+
 def sequence_averaged():
     g = Graph(["n", 2, 30]).add("Conv", weights(8, 2, 7), weights(8), kernel_shape=[7], strides=[3]).add("Relu")
     return g.add("GlobalAveragePool").add("Squeeze", np.array([2])).add("Gemm", weights(8, 3)).add("Softmax", axis=1)
@@ -330,7 +341,7 @@ MODELS = {
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
-        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_averaged,
+        leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_turned, sequence_averaged,
     )
 }  # fmt: skip
 
