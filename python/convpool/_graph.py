@@ -336,7 +336,11 @@ class Builder:
             several = [axis for axis in range(rank) if (values != values.take([0], axis)).any()]
             if not several:
                 return values.reshape(-1)[:1].reshape(())
-            if rank != 3:
+            if rank == 2 and all(self._groups) and len(several) == 1:  # a sequence
+                axis = 0 if several[0] == 0 else 2
+                with self.row(axis):
+                    self._image(axis)
+            elif rank != 3:
                 self._vector()
             elif len(several) == 1 and several[0] != 1:
                 self._image(several[0])

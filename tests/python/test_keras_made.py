@@ -52,6 +52,7 @@ MODELS = {
         lambda: [L.Reshape((30, 1)), L.Conv1D(6, 5), L.DepthwiseConv1D(2), L.GlobalMaxPooling1D(), L.Dense(3)],
     ),
     "sequence_averaged": ((30, 2), lambda: [L.Conv1D(6, 5), L.GlobalAveragePooling1D(keepdims=True), L.Dense(3)]),
+    "sequence_normalized": ((30, 3), lambda: [L.BatchNormalization(), L.Conv1D(6, 5), L.GlobalMaxPooling1D()]),
     "sequence_out": ((31, 2), lambda: [L.Conv1D(6, 5), L.MaxPooling1D()]),
     "average": (
         (12, 12, 3),

@@ -240,7 +240,11 @@ def sequence_turned():
 
 
 def sequence_averaged():
-    g = Graph(["n", 2, 30]).add("Conv", weights(8, 2, 7), weights(8), kernel_shape=[7], strides=[3]).add("Relu")
+    g = (
+        normalized(Graph(["n", 2, 30]), 2)
+        .add("Conv", weights(8, 2, 7), weights(8), kernel_shape=[7], strides=[3])
+        .add("Relu")
+    )
     return g.add("GlobalAveragePool").add("Squeeze", np.array([2])).add("Gemm", weights(8, 3)).add("Softmax", axis=1)
 
 
