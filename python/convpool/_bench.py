@@ -103,7 +103,7 @@ def report(network: Network, others: dict[str, Callable[[], Any]], seconds: floa
         ratio = statistics.median(a / b for a, b in zip(values, found["convpool"]))
         beside = "" if name == "convpool" else f"  {ratio:.2f} of convpool's"
         lines.append(f"{name:16} {1e6 * statistics.median(values):10.1f} us{beside}")
-    lines.append("medians of all rounds; the ratio is the median of the rounds', too")
+    lines.append("medians over all rounds, of times and of ratios")
     nothing = Network._of(Plan([Stage("activation")], (1, 1, 1), ((1,), "CHW"), ((1,), "CHW")))
     rows = stages(network)
     parts = {str(index): c_call(row[2]) for index, row in enumerate(rows)}

@@ -21,10 +21,19 @@ IGNORED = (
 ).split()
 KINDS = (
     "InputLayer Conv2D Convolution2D AtrousConvolution2D DepthwiseConv2D SeparableConv2D Dense MaxPooling2D "
-    "AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D BatchNormalization BatchNormalizationV1 Rescaling "
-    "Normalization ZeroPadding2D "
-    "Flatten Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
+    "AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D "
+    "BatchNormalization BatchNormalizationV1 Rescaling Normalization ZeroPadding2D Flatten Reshape Permute Activation "
+    "ReLU LeakyReLU ELU PReLU Softmax"
 ).split()
+# Layers of a sequence, which are those of two dimensions on an image of one row, and what each of them has to say.
+IN_A_ROW = {
+    "Conv1D": "kernel_size",
+    "DepthwiseConv1D": "kernel_size",
+    "SeparableConv1D": "kernel_size",
+    "MaxPooling1D": "pool_size",
+    "AveragePooling1D": "pool_size",
+    "ZeroPadding1D": "padding",
+}
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
@@ -46,7 +55,6 @@ class Reader:
         self.builder = builder
         self.flipped = flipped  # Theano's convolution, in files of Keras 1
         self.axis = 2  # of channels
-        self.dimensions = 2  # of pixels
         self.config: Config = {}
         self.weights: dict[str, Float64] = {}
 
@@ -58,23 +66,23 @@ class Reader:
         self._check_type(config.get("dtype"))
         if kind in IGNORED:
             return
-        known = kind.replace("1D", "2D")  # a sequence is an image of one row
-        if known not in KINDS:
+        if kind in IN_A_ROW:
+            if self._get(IN_A_ROW[kind]) is None:  # Keras 1 has other names
+                raise self.builder.refuse(f"does not say its {IN_A_ROW[kind]}: a file of Keras 2 or 3 is needed")
+            with self.builder.row(self.axis):
+                self._add_a_dimension()
+                self._method(kind.replace("1D", "2D"))()
+        elif kind in KINDS:
+            self._method(kind)()
+        else:
             raise self.builder.refuse(
                 "layers of this kind are not supported: a model of Conv2D, Dense, pooling, normalization and "
                 "activation layers is needed"
             )
-        method: Callable[[], None] = getattr(self, "_" + known.lower())
-        if known == kind:
-            method()
-        elif kind.startswith("Global"):
-            self.dimensions = 1
-            method()
-            self.dimensions = 2
-        else:
-            with self.builder.row(self.axis):
-                self._add_a_dimension()
-                method()
+
+    def _method(self, kind: str) -> Callable[[], None]:
+        method: Callable[[], None] = getattr(self, "_" + kind.lower())
+        return method
 
     def _check_type(self, dtype: Any) -> None:
         """Quantized weights are numbers of another kind."""
@@ -198,16 +206,22 @@ class Reader:
     def _averagepooling2d(self) -> None:
         self._pool("average_pool")
 
-    def _global_pool(self, kind: str) -> None:
+    def _global_pool(self, kind: str, dimensions: int) -> None:
         first = 1 if self.axis == 0 else 0
         keep = bool(self._get("keepdims", default=False))
-        self.builder.reduce(kind, list(range(first, first + self.dimensions)), keep)
+        self.builder.reduce(kind, list(range(first, first + dimensions)), keep)
+
+    def _globalaveragepooling1d(self) -> None:
+        self._global_pool("average_pool", 1)
 
     def _globalaveragepooling2d(self) -> None:
-        self._global_pool("average_pool")
+        self._global_pool("average_pool", 2)
+
+    def _globalmaxpooling1d(self) -> None:
+        self._global_pool("max_pool", 1)
 
     def _globalmaxpooling2d(self) -> None:
-        self._global_pool("max_pool")
+        self._global_pool("max_pool", 2)
 
     def _batchnormalization(self) -> None:
         mean, variance = self._weight("moving_mean", "running_mean"), self._weight("moving_variance", "running_std")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Files as Keras 1 and 2 wrote them, made by hand, so that no Keras is needed."""
+"""Files as each version of Keras wrote them, made by hand, so that no Keras is needed."""
 
 import io
 import json
@@ -102,6 +102,12 @@ def test_what_is_missing_is_named(tmp_path):
         (keras_2(("Conv2D", CONV), shape=(8, 8, 5)), kernel, "l0.*5 come in"),
         (keras_2(("Conv2D", {**CONV, "padding": "causal"})), kernel, "causal"),
         ({"class_name": "Graph", "config": {}}, {}, "Graph"),
+        (
+            keras_2(("Convolution1D", {"filter_length": 3, "border_mode": "same"}), shape=(8, 2)),
+            {},
+            "l0.*Convolution1D",
+        ),
+        (keras_2(("MaxPooling1D", {"pool_length": 3, "border_mode": "same"}), shape=(8, 2)), {}, "l0.*pool_size"),
     ):
         write(path, model, arrays, "2.3.1")
         with pytest.raises(convpool.UnsupportedError, match=words):
