@@ -5,22 +5,25 @@
 
 #include "output.h"
 
-/* The larger, in each lane, of `most` and the magnitudes of n floats; the same float may be taken twice. */
-VEC_INLINE vec winograd_magnitude(const float *x, size_t n, vec most) {
+/* The larger, in each lane, of `most` and the magnitudes of `rows` times n floats, `row` floats apart; the same float
+ * may be taken twice. A function of its own, for the sake of its registers. */
+static __attribute__((noinline)) vec winograd_magnitude(const float *x, size_t n, size_t rows, size_t row, vec most) {
     vec four[4] = {most, most, most, most};
-    size_t i = 0;
-    if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
-        four[0] = vec_max_magnitude(four[0], vec_load(x));
-        i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
-    }
-    for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
-        VEC_UNROLL
-        for (size_t k = 0; k < 4; k++)
-            four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
-    }
-    for (; i < n; i += vec_lanes) {
-        vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
-        four[0] = vec_max_magnitude(four[0], last);
+    for (; rows > 0; rows--, x += row) {
+        size_t i = 0;
+        if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
+            four[0] = vec_max_magnitude(four[0], vec_load(x));
+            i = vec_lanes - (uintptr_t)x / sizeof(float) % vec_lanes;
+        }
+        for (; i + 4 * vec_lanes <= n; i += 4 * vec_lanes) {
+            VEC_UNROLL
+            for (size_t k = 0; k < 4; k++)
+                four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
+        }
+        for (; i < n; i += vec_lanes) {
+            vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
+            four[0] = vec_max_magnitude(four[0], last);
+        }
     }
     return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
 }
@@ -49,13 +52,11 @@ static bool winograd_rows_are_below(const convpool_shape *s, const float *input,
     size_t count = s->input_hwc ? width * s->channels : width, planes = s->input_hwc ? 1 : s->channels;
     vec most = vec_zero();
     input += (first - s->pad_top) * row;
-    for (; planes > 0; planes--, input += s->height * row) {
-        if (count == row)
-            most = winograd_magnitude(input, rows * row, most);
-        else
-            for (size_t i = 0; i < rows; i++)
-                most = winograd_magnitude(input + i * row, count, most);
-    }
+    if (count == row)
+        most = winograd_magnitude(input, rows * row, planes, s->height * row, most);
+    else
+        for (; planes > 0; planes--, input += s->height * row)
+            most = winograd_magnitude(input, count, rows, row, most);
     return winograd_is_below(most, limit);
 }
 
