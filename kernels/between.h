@@ -19,25 +19,41 @@ VEC_INLINE vec between_mean(vec sum, float count) {
     return vec_div(sum, pixels);
 }
 
-/* The largest of y and what successive pixels have, `count` of them but no more than three. */
-VEC_INLINE vec between_larger(const convpool_between *s, vec y, const float *from, size_t count, size_t n) {
-    vec x[3];
-    VEC_UNROLL
-    for (size_t i = 0; i < 3; i++)
-        x[i] = i < count ? between_load(from + i * s->channels, n) : y;
-    return vec_max4(y, x[0], x[1], x[2]);
+/* The largest of what `count` successive pixels have, in n channels. */
+VEC_INLINE vec between_row(const float *from, size_t channels, size_t count, size_t n) {
+    vec y = between_load(from, n);
+    for (count--; count >= 3; count -= 3, from += 3 * channels)
+        y = vec_max4(y, between_load(from + channels, n), between_load(from + 2 * channels, n),
+                     between_load(from + 3 * channels, n));
+    if (count == 0) return y;
+    vec next = between_load(from + channels, n), last = between_load(from + count * channels, n);
+    return vec_max4(y, y, next, last);
+}
+
+/* And of so many rows of them: each by itself, for one maximum would have to wait for the one before. */
+VEC_INLINE vec between_largest(const convpool_between *s, const float *from, size_t rows, size_t columns, size_t n) {
+    size_t down = s->width * s->channels, right = s->channels;
+    if (rows == 2 && columns == 2)
+        return vec_max4(between_load(from, n), between_load(from + right, n), between_load(from + down, n),
+                        between_load(from + down + right, n));
+    vec y = between_row(from, right, columns, n);
+    for (rows--; rows >= 3; rows -= 3, from += 3 * down)
+        y = vec_max4(y, between_row(from + down, right, columns, n), between_row(from + 2 * down, right, columns, n),
+                     between_row(from + 3 * down, right, columns, n));
+    if (rows == 0) return y;
+    vec next = between_row(from + down, right, columns, n);
+    if (rows == 1) return vec_max4(y, y, next, next);
+    return vec_max4(y, y, next, between_row(from + 2 * down, right, columns, n));
 }
 
 /* What a pool makes of so many rows and columns of pixels, for n channels. Sums start from +0 and go row by row. */
 VEC_INLINE vec between_window(bool largest, const convpool_between *s, const float *from, size_t rows, size_t columns,
                               size_t n) {
-    vec y = largest ? between_load(from, n) : vec_zero();
+    if (largest) return between_largest(s, from, rows, columns, n);
+    vec y = vec_zero();
     for (size_t u = 0; u < rows; u++, from += s->width * s->channels)
-        for (size_t v = 0; v < columns; v += largest ? 3 : 1) {
-            const float *at = from + v * s->channels;
-            y = largest ? between_larger(s, y, at, columns - v, n) : vec_add(y, between_load(at, n));
-        }
-    if (largest) return y;
+        for (size_t v = 0; v < columns; v++)
+            y = vec_add(y, between_load(from + v * s->channels, n));
     return between_mean(y, (float)rows * (float)columns);
 }
 
