@@ -96,11 +96,13 @@ typedef struct activate_rows {
     size_t rows, pitch, channels;
     const float *slopes; /* of each channel, aligned; NULL for one number, */
     float parameter;
+    bool halves; /* both halves of a vector of channels have the lower one's slopes */
 } activate_rows;
 
 VEC_INLINE void activate_all(convpool_activation activation, const activate_rows *a) {
     for (size_t n = 0; n < a->channels; n += vec_lanes) {
-        vec of_channel = a->slopes ? vec_load(a->slopes + n) : vec_splat(&a->parameter);
+        vec of_channel = vec_splat(&a->parameter);
+        if (a->slopes) of_channel = a->halves ? vec_load_halves(a->slopes + n) : vec_load(a->slopes + n);
         float *y = a->y + n;
         for (size_t row = a->rows; row > 0; row--, y += a->pitch)
             vec_store(y, activate(activation, vec_load(y), of_channel));

@@ -211,15 +211,48 @@ static void direct_row_pixels(const direct_call *a, product_row *p, size_t first
     p->lanes = a->weights + block * s->depth + (o - block);
     p->lane_pitch = packed_block(s, a->blocks, block);
     p->bias = a->bias + o;
-    p->to = in_place ? to.to : a->sums;
+    p->to[0] = in_place ? to.to : a->sums;
     p->to_pixel = in_place ? s->out_channels : vec_lanes;
-    product_row_run(p, s->pool, pixels);
+    product_row_run(p, s->pool, false, pixels);
     if (!finish_is_plain(s))
-        finish_activate(s, a->blocks, a->bias, o, (activate_rows){p->to, pixels, p->to_pixel, .channels = vec_lanes});
+        finish_activate(s, a->blocks, a->bias, o,
+                        (activate_rows){p->to[0], pixels, p->to_pixel, .channels = vec_lanes});
     if (in_place) return;
     to.from = a->sums;
     to.pitch = vec_lanes;
     finish_write(&to);
+}
+
+/* Whether half a vector holds all output channels. */
+static bool direct_is_halved(const convpool_shape *s) { return s->out_channels <= product_row_half; }
+
+/* `pixels` pixels of a row or, unpooled, of two, in all output channels, two rows of the convolution in a vector. */
+static void direct_row_halves(const direct_call *a, product_row *p, size_t first, size_t pixels, size_t rows,
+                              float *output) {
+    const convpool_shape *s = a->shape;
+    const size_t half = product_row_half, even = packed_round_up(pixels, 2);
+    finish_pixels to = finish_to(s, output, first, pixels, 0, half);
+    bool in_place = finish_is_plain(s) && s->output_hwc && s->out_channels == half;
+    size_t row = in_place ? s->out_width * half : even * half; /* floats from a row's results to the next one's */
+    p->lanes = a->weights;
+    p->lane_pitch = vec_lanes;
+    p->bias = a->bias;
+    p->to[0] = in_place ? to.to : a->sums;
+    p->to[1] = p->to[0] + (rows - 1) * row;
+    p->to_pixel = half;
+    product_row_run(p, s->pool, true, pixels);
+    if (in_place) return;
+    if (!finish_is_plain(s)) {
+        for (size_t i = 0; i < rows && pixels < even; i++) /* what fills up a vector is a number that there is */
+            memcpy(p->to[i] + pixels * half, p->to[i] + (pixels - 1) * half, half * sizeof(float));
+        finish_activate(s, a->blocks, a->bias, 0,
+                        (activate_rows){p->to[0], rows * even / 2, vec_lanes, .channels = vec_lanes, .halves = true});
+    }
+    to.pitch = half;
+    for (size_t i = 0; i < rows; i++, to.to += s->out_width * to.pixel) {
+        to.from = p->to[i];
+        finish_write(&to);
+    }
 }
 
 /* Rows of the output, in pieces whose results in a vector of channels fit the block's sums. */
@@ -233,14 +266,18 @@ static void direct_run_rows(const direct_call *a, size_t row, size_t end, float 
                      .filter_rows = s->channels * s->filter_height,
                      .taps = s->filter_width,
                      .floor = finish_floor(s)};
-    for (; row < end; row++)
+    bool halves = direct_is_halved(s);
+    for (size_t rows; row < end; row += rows) {
+        rows = halves && !s->pool ? packed_min(2, end - row) : 1;
         for (size_t column = 0, pixels; column < s->out_width; column += pixels) {
             pixels = packed_even(s->out_width - column, most);
             p.rows[0] = a->rows + (window * row - a->first_row) * down + window * column * step.column;
-            p.rows[1] = p.rows[0] + (s->pool ? down : 0);
-            for (size_t o = 0; o < s->out_channels; o += vec_lanes)
+            p.rows[1] = p.rows[0] + (s->pool || rows == 2 ? down : 0);
+            if (halves) direct_row_halves(a, &p, row * s->out_width + column, pixels, rows, output);
+            for (size_t o = 0; !halves && o < s->out_channels; o += vec_lanes)
                 direct_row_pixels(a, &p, row * s->out_width + column, pixels, o, output);
         }
+    }
 }
 
 static void direct_run(const convpool_job *job) {

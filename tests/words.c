@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Arrays are static: GCC aligns a stack that AddressSanitizer watches too little for what it spills. */
-enum { lanes = vec_lanes, many = 16 * vec_lanes };
+enum { lanes = vec_lanes, half = (vec_lanes + 1) / 2, many = 16 * vec_lanes };
 static const char *of_isa;
 
 #define SAME(got, expected, what, lane) \
@@ -263,6 +263,37 @@ static void test_shift_in(void) {
     lanes_are(vec_shift_in(vec_load(numbers()), &(float){-5}), expected, "vec_shift_in");
 }
 
+static void test_splat_halves(void) {
+    static float expected[lanes];
+    if (lanes == 1) return;
+    const float *low = put(INPUT, numbers(), sizeof(float), AT_END, 0);
+    for (size_t n = 0; n < lanes; n++)
+        expected[n] = n < half ? 1 : 4;
+    lanes_are(vec_splat_halves(low, numbers() + 3), expected, "vec_splat_halves");
+    for (size_t n = 0; n < lanes; n++)
+        expected[n] = n < half ? 3 : 1;
+    lanes_are(vec_splat_halves(numbers() + 2, low), expected, "vec_splat_halves");
+}
+
+static void test_load_halves(void) {
+    static float expected[lanes];
+    if (lanes == 1) return;
+    for (size_t n = 0; n < lanes; n++)
+        expected[n] = (float)(n % half + 1);
+    lanes_are(vec_load_halves(put(INPUT, numbers(), half * sizeof(float), AT_END, 0)), expected, "vec_load_halves");
+}
+
+static void test_halves(void) {
+    static float expected[2][lanes];
+    if (lanes == 1) return;
+    for (size_t n = 0; n < lanes; n++)
+        for (size_t upper = 0; upper < 2; upper++)
+            expected[upper][n] = numbers()[n / half * lanes + upper * half + n % half];
+    vec upper, lower = vec_halves(vec_load(numbers()), vec_load(numbers() + lanes), &upper);
+    lanes_are(lower, expected[0], "vec_halves");
+    lanes_are(upper, expected[1], "vec_halves, the upper ones");
+}
+
 /* Offsets of quads, in no order. */
 static size_t offset_of(size_t n) { return n * 7 % 13 + n; }
 
@@ -359,6 +390,9 @@ static void test_end(void) {
     X(load_even_odd) \
     X(load_even_odd_part) \
     X(shift_in) \
+    X(splat_halves) \
+    X(load_halves) \
+    X(halves) \
     X(load_quads) \
     X(store_4) \
     X(store_2) \

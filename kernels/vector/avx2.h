@@ -122,6 +122,15 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return _mm256_shuffle_ps(a, b, 0x88);
 }
 
+VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
+    return _mm256_blend_ps(vec_splat(p), vec_splat(q), 0xf0);
+}
+VEC_INLINE vec vec_load_halves(const float *p) { return _mm256_broadcast_ps((const __m128 *)(const void *)p); }
+VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
+    *upper = _mm256_permute2f128_ps(a, b, 0x31);
+    return _mm256_permute2f128_ps(a, b, 0x20);
+}
+
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0])), _mm_loadu_ps(p + offsets[4]), 1);
 }

@@ -22,7 +22,7 @@ enum {
     tune_tile_vecs = 4,
     tune_rows = 16,
     tune_ahead = 4096,
-    tune_streamed = 4,
+    tune_streamed = 1,
     tune_fuse = 32,
     tune_copies = 1,
     tune_slots = 32,
@@ -65,7 +65,8 @@ VEC_INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
     vec largest = _mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d));
     __mmask16 nan = _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
-    return _mm512_castsi512_ps(_mm512_mask_set1_epi32(_mm512_castps_si512(largest), nan, -1));
+    __m512i bits = _mm512_castps_si512(largest); /* all of which are set where that is NaN */
+    return _mm512_castsi512_ps(_mm512_mask_ternarylogic_epi32(bits, nan, bits, bits, 0xff));
 }
 
 /* maxps(0, a) keeps NaN and -0; adding +0 makes the latter +0. */
@@ -94,6 +95,17 @@ VEC_INLINE vec vec_shift_in(vec a, const float *p) {
 VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     size_t low = n < 8 ? 2 * n : 16;
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
+}
+
+VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
+    vec upper = vec_splat(q);
+    VEC_LOAD_ONCE(upper); /* a masked load would wait for the other */
+    return _mm512_mask_blend_ps(0xff00, vec_splat(p), upper);
+}
+VEC_INLINE vec vec_load_halves(const float *p) { return _mm512_broadcast_f32x8(_mm256_loadu_ps(p)); }
+VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
+    *upper = _mm512_shuffle_f32x4(a, b, 0xee);
+    return _mm512_shuffle_f32x4(a, b, 0x44);
 }
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
