@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _keras_ops
 from ._graph import Builder, Float64
 from ._merge import UnsupportedError
 from ._stages import dilated, same_pads
@@ -24,7 +25,7 @@ KINDS = (
     "AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D "
     "BatchNormalization BatchNormalizationV1 Rescaling Normalization ZeroPadding2D Flatten Reshape Permute Activation "
     "ReLU LeakyReLU ELU PReLU Softmax"
-).split()
+).split() + _keras_ops.KINDS
 # Layers of a sequence, which are those of two dimensions on an image of one row, and what each of them has to say.
 IN_A_ROW = {
     "Conv1D": "kernel_size",
@@ -331,8 +332,61 @@ class Reader:
     def _prelu(self) -> None:
         self.builder.prelu(self._weight("alpha", "alphas"))
 
-    def _softmax(self) -> None:
+    # ---- Operations ----
+
+    def _operand(self) -> tuple[bool, Float64]:
+        """Whether the constant comes before the tensor, and what it is."""
+        operands = self._get("operands", default=[])
+        if not isinstance(operands, list) or len(operands) != 2 or operands.count(None) != 1:
+            raise self.builder.refuse("takes a tensor and a constant, which are not in the file")
+        first = operands[1] is None
+        return first, _keras_ops.constant(operands[not first], len(self.builder.dims))
+
+    def _add(self) -> None:
+        self.builder.scale(np.asarray(1.0), self._operand()[1])
+
+    def _subtract(self) -> None:
+        first, value = self._operand()
+        self.builder.scale(np.asarray(-1.0 if first else 1.0), value if first else -value)
+
+    def _multiply(self) -> None:
+        self.builder.scale(self._operand()[1], np.asarray(0.0))
+
+    def _divide(self) -> None:
+        first, value = self._operand()
+        if first or not np.all(value):
+            raise self.builder.refuse("divides by the tensor, or by 0: a division by a constant is needed")
+        self.builder.scale(1 / value, np.asarray(0.0))
+
+    _truedivide = _divide
+
+    def _negative(self) -> None:
+        self.builder.scale(np.asarray(-1.0), np.asarray(0.0))
+
+    def _relu6(self) -> None:
+        self.builder.activation("relu6")
+
+    def _sigmoid(self) -> None:
+        self.builder.activation("sigmoid")
+
+    def _tanh(self) -> None:
+        self.builder.activation("tanh")
+
+    def _clip(self) -> None:
+        low, high = (self._get(name, default=None) for name in ("clip_value_min", "clip_value_max"))
+        if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+            raise self.builder.refuse(f"clips to {low!r} and {high!r}: two numbers are needed")
+        self.builder.clip(low, high)
+
+    def _cast(self) -> None:
+        if "float" not in str(self._get("dtype")):
+            raise self.builder.refuse(f"rounds to {self._get('dtype')!r}: floating point is needed")
+
+    def _logsoftmax(self) -> None:
+        self._softmax(log=True)
+
+    def _softmax(self, log: bool = False) -> None:
         axis = self._one_axis()
         if not isinstance(axis, int) or axis == 0:
             raise self.builder.refuse(f"softmax over axis {axis!r}")
-        self.builder.softmax(axis if axis < 0 else axis - 1)
+        self.builder.softmax(axis if axis < 0 else axis - 1, log)

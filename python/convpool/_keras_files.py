@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from . import _hdf5
+from . import _hdf5, _keras_ops
 from ._graph import Builder, Float64, as_float64
 from ._hdf5 import Group
 from ._keras import Config, Reader
@@ -101,6 +101,7 @@ def chain(model: Config) -> list[tuple[str, Config]]:
             flat += [(k, {**c, "inside": [(str(name), kind, number), *c["inside"]]}) for k, c in chain(layer)]
         elif isinstance(inner, dict):
             _check_own(kind, layer)
+            kind, inner = _keras_ops.named(kind, inner, layer.get("inbound_nodes"))
             flat.append((kind, {"name": layer.get("name"), **inner, "number": number, "inside": []}))
         else:
             raise UnsupportedError(f"a layer without a configuration: {str(layer)[:80]}")
@@ -113,9 +114,9 @@ def _sources(node: Any) -> list[str]:
         if node.get("class_name") == "__keras_tensor__":
             return [str(node["config"]["keras_history"][0])]
         return [name for value in node.values() for name in _sources(value)]
+    if _keras_ops.is_reference(node):
+        return ([] if node[0] == _keras_ops.CONSTANT else [node[0]]) + _sources(node[3:])
     if isinstance(node, list):
-        if len(node) in (3, 4) and isinstance(node[0], str) and isinstance(node[1], int):
-            return [node[0]]
         return [name for value in node for name in _sources(value)]
     return []
 

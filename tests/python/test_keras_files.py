@@ -118,6 +118,56 @@ def test_what_is_missing_is_named(tmp_path):
         convpool.load(path)
 
 
+def functions(*steps, shape=(6, 6, 3)):
+    """A chain of TensorFlow's functions, (name, what stands for the tensor, arguments), as a model of Keras 2."""
+    layers = [{"class_name": "InputLayer", "config": {"name": "x0", "batch_input_shape": [None, *shape]}, "name": "x0", "inbound_nodes": []}]  # fmt: skip
+    for n, (function, first, arguments) in enumerate(steps, 1):
+        before = [f"x{n - 1}", 0, 0]
+        node = [*before, arguments] if first is None else ["_CONSTANT_VALUE", -1, first, {"y": before, **arguments}]
+        config = {"name": f"x{n}", "function": function}
+        layers.append({"class_name": "TFOpLambda", "config": config, "name": f"x{n}", "inbound_nodes": [node]})
+    config = {"name": "m", "layers": layers, "output_layers": [[f"x{len(steps)}", 0, 0]]}
+    return {"class_name": "Functional", "config": config}
+
+
+def test_functions_of_tensorflow(tmp_path):
+    steps = [
+        ("math.truediv", None, {"y": 255.0, "name": None}),
+        ("math.subtract", None, {"y": [0.1, 0.2, 0.3], "name": None}),
+        ("math.multiply", 2.0, {"name": None}),
+        ("math.subtract", 1.0, {"name": None}),
+        ("nn.leaky_relu", None, {}),
+        ("nn.leaky_relu", None, {"alpha": 0.5}),
+        ("__operators__.add", None, {"y": [[[[0.5]]]], "name": None}),
+        ("math.negative", None, {"name": None}),
+        ("clip_by_value", None, {"clip_value_min": -1.0, "clip_value_max": 0.25}),
+        ("math.tanh", None, {"name": None}),
+    ]
+    write(tmp_path / "m.h5", functions(*steps), {}, "2.11.0")
+    x = np.random.default_rng(1).random((6, 6, 3), np.float32) * 600
+    y = 1 - 2 * (x.astype(float) / 255 - [0.1, 0.2, 0.3])
+    y = np.where(y < 0, 0.2 * 0.5 * y, y)
+    assert np.allclose(convpool.load(tmp_path / "m.h5")(x), np.tanh(np.clip(-(y + 0.5), -1, 0.25)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (("math.exp", None, {}), "x1.*tf.math.exp"),
+        (("math.multiply", None, {"y": ["x0", 0, 0]}), "x1.*2 inputs"),
+        (("math.multiply", None, {}), "x1.*constant"),
+        (("math.multiply", None, {"y": "two"}), "'two'"),
+        (("math.add", None, {"y": [[[[[1.0]]]], [[[[2.0]]]]]}), "array of shape"),
+        (("math.truediv", None, {"y": [1.0, 0.0, 1.0]}), "x1.*by 0"),
+        (("clip_by_value", None, {"clip_value_min": [0.0], "clip_value_max": 1.0}), "x1.*clips"),
+    ],
+)
+def test_functions_that_are_not_supported_are_named(step, words, tmp_path):
+    write(tmp_path / "m.h5", functions(step), {}, "2.11.0")
+    with pytest.raises(convpool.UnsupportedError, match=words):
+        convpool.load(tmp_path / "m.h5")
+
+
 # ---- .keras ----
 
 

@@ -216,6 +216,40 @@ def test_normalization(options, tmp_path):
     assert np.allclose(network(x), model.predict(x, verbose=0), atol=1e-5)
 
 
+def test_operations(tmp_path):
+    """What is written between layers, x / 255 - 0.5, is a layer in the file."""
+    inputs = keras.Input((7, 8, 3))
+    x = keras.ops.cast(2 * (1 - (inputs / 255.0 - 0.5)), "float32") + np.array([0.1, 0.2, 0.3], np.float32)
+    x = keras.ops.multiply(x, keras.ops.convert_to_tensor(np.full((1, 1, 1, 3), 1.5, np.float32)))
+    x = keras.ops.relu6(L.Conv2D(4, 3)(x))
+    x = keras.ops.leaky_relu(-L.Conv2D(4, 2)(keras.ops.divide(x, 0.5)), 0.3)
+    x = keras.ops.elu(keras.ops.tanh(keras.ops.sigmoid(x)), alpha=0.7)
+    x = keras.activations.relu(keras.ops.subtract(keras.ops.add(1.5, x), 2), max_value=6.0)
+    model = keras.Model(inputs, keras.ops.log_softmax(L.Dense(3)(L.Flatten()(x))))
+    x = np.random.default_rng(5).random((1, 7, 8, 3), np.float32) * 255
+    for ending in (".keras", ".h5"):
+        model.save(tmp_path / ("model" + ending))
+        result = convpool.load(tmp_path / ("model" + ending))(x)
+        assert np.allclose(result, model.predict(x, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [
+        (lambda x: 2 / x, "'true_divide'.*by the tensor"),
+        (lambda x: x * x, "'multiply'.*2 inputs"),
+        (lambda x: keras.ops.cast(x, "uint8"), "'cast'.*uint8"),
+        (lambda x: keras.ops.exp(x), "Exp"),
+    ],
+)
+def test_operations_that_are_not_supported_are_named(operation, words, tmp_path):
+    keras.utils.clear_session()
+    inputs = keras.Input((7, 8, 3))
+    keras.Model(inputs, operation(inputs)).save(tmp_path / "model.keras")
+    with pytest.raises(convpool.UnsupportedError, match=words):
+        convpool.load(tmp_path / "model.keras")
+
+
 def test_several_outputs_are_named(tmp_path):
     inputs = keras.Input((3, 3, 3))
     a = L.Conv2D(3, 2)(inputs)
