@@ -37,13 +37,11 @@ VEC_INLINE vec between_largest(const convpool_between *s, const float *from, siz
         return vec_max4(between_load(from, n), between_load(from + right, n), between_load(from + down, n),
                         between_load(from + down + right, n));
     vec y = between_row(from, right, columns, n);
-    for (rows--; rows >= 3; rows -= 3, from += 3 * down)
-        y = vec_max4(y, between_row(from + down, right, columns, n), between_row(from + 2 * down, right, columns, n),
-                     between_row(from + 3 * down, right, columns, n));
-    if (rows == 0) return y;
-    vec next = between_row(from + down, right, columns, n);
-    if (rows == 1) return vec_max4(y, y, next, next);
-    return vec_max4(y, y, next, between_row(from + 2 * down, right, columns, n));
+    while (--rows > 0) {
+        vec row = between_row(from += down, right, columns, n);
+        y = vec_max4(y, y, row, row);
+    }
+    return y;
 }
 
 /* What a pool makes of so many rows and columns of pixels, for n channels. Sums start from +0 and go row by row. */
