@@ -30,8 +30,12 @@ static bool direct_is_by_pixel(const convpool_shape *s) {
                             pixel_direct_step(s->pool));
 }
 
+/* Every function of a kernel that may use vectors ends with vec_end(), those that only plan among them: compilers copy
+ * structs in vectors. */
 static size_t direct_kernel_packed_size(const convpool_shape *s) {
-    return direct_is_by_pixel(s) ? pixel_direct_packed_size(s) : direct_packed_size(s);
+    size_t size = direct_is_by_pixel(s) ? pixel_direct_packed_size(s) : direct_packed_size(s);
+    vec_end();
+    return size;
 }
 
 static void direct_kernel_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) {
@@ -39,15 +43,20 @@ static void direct_kernel_pack(const convpool_shape *s, const float *weights, co
         pixel_direct_pack(s, weights, bias, packed);
     else
         direct_pack(s, weights, bias, packed);
+    vec_end();
 }
 
 static size_t direct_kernel_scratch_size(const convpool_shape *s) {
-    return direct_is_by_pixel(s) ? pixel_direct_scratch_size(s) : direct_scratch_size(s);
+    size_t size = direct_is_by_pixel(s) ? pixel_direct_scratch_size(s) : direct_scratch_size(s);
+    vec_end();
+    return size;
 }
 
 static double direct_kernel_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
-    return direct_is_by_pixel(s) ? pixel_direct_error_bound(s, packed, max_abs_input)
-                                 : direct_error_bound(s, packed, max_abs_input);
+    double bound = direct_is_by_pixel(s) ? pixel_direct_error_bound(s, packed, max_abs_input)
+                                         : direct_error_bound(s, packed, max_abs_input);
+    vec_end();
+    return bound;
 }
 
 static inline size_t direct_row_step(const convpool_shape *s) {
@@ -60,6 +69,7 @@ static void direct_kernel_run(const convpool_job *job) {
         pixel_direct_run(job);
     else
         direct_run(job);
+    vec_end();
 }
 #endif
 
@@ -82,19 +92,33 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define WINOGRAD_ALGORITHM(of) \
     static size_t winograd_##of##_packed_size(const convpool_shape *s) { \
-        return winograd_packed_size(s, winograd_##of); \
+        size_t size = winograd_packed_size(s, winograd_##of); \
+        vec_end(); \
+        return size; \
     } \
     static void winograd_##of##_pack(const convpool_shape *s, const float *weights, const float *bias, void *packed) { \
         winograd_pack(s, winograd_##of, weights, bias, packed); \
+        vec_end(); \
     } \
     static size_t winograd_##of##_scratch_size(const convpool_shape *s) { \
-        return winograd_scratch_size(s, winograd_##of); \
+        size_t size = winograd_scratch_size(s, winograd_##of); \
+        vec_end(); \
+        return size; \
     } \
-    static size_t winograd_##of##_row_step(const convpool_shape *s) { return winograd_row_step(s, winograd_##of); } \
+    static size_t winograd_##of##_row_step(const convpool_shape *s) { \
+        size_t step = winograd_row_step(s, winograd_##of); \
+        vec_end(); \
+        return step; \
+    } \
     static double winograd_##of##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
-        return winograd_error_bound(s, packed, max_abs_input); \
+        double bound = winograd_error_bound(s, packed, max_abs_input); \
+        vec_end(); \
+        return bound; \
     } \
-    static void winograd_##of##_run(const convpool_job *job) { winograd_run_layer(job); }
+    static void winograd_##of##_run(const convpool_job *job) { \
+        winograd_run_layer(job); \
+        vec_end(); \
+    }
 #if CONVPOOL_WINOGRAD22
 WINOGRAD_ALGORITHM(22)
 #endif

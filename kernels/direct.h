@@ -293,7 +293,6 @@ static void direct_run(const convpool_job *job) {
                              packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
         (direct_is_by_row(s) ? direct_run_rows : direct_run_blocks)(&a, row, row + count, job->output);
     }
-    vec_end();
 }
 
 #endif

@@ -209,7 +209,6 @@ static void pixel_direct_run(const convpool_job *job) {
                                                                         t.output + o * t.out_plane);
         }
     }
-    vec_end();
 }
 
 #endif

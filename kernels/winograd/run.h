@@ -170,7 +170,6 @@ static void winograd_run_layer(const convpool_job *job) {
         }
         winograd_run_rows(&a, row, row + count);
     }
-    vec_end();
 }
 
 #endif
