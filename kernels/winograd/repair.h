@@ -5,10 +5,23 @@
 
 #include "output.h"
 
-/* The larger, in each lane, of `most` and the magnitudes of `rows` times n floats, `row` floats apart; the same float
- * may be taken twice. A function of its own, for the sake of its registers. */
-static __attribute__((noinline)) vec winograd_magnitude(const float *x, size_t n, size_t rows, size_t row, vec most) {
-    vec four[4] = {most, most, most, most};
+/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
+VEC_INLINE bool winograd_is_below(vec most, float limit) {
+    float lanes[vec_lanes];
+    uint32_t bits[vec_lanes], limit_bits;
+    vec_store(lanes, most);
+    memcpy(bits, lanes, sizeof bits);
+    memcpy(&limit_bits, &limit, sizeof limit_bits);
+    for (size_t n = 0; n < vec_lanes; n++)
+        if (bits[n] >= limit_bits) return false;
+    return true;
+}
+
+/* Whether that holds for `rows` times n floats, `row` floats apart; the same float may be looked at twice. A function
+ * of its own, for the sake of its registers. */
+static __attribute__((noinline)) bool winograd_are_below(const float *x, size_t n, size_t rows, size_t row,
+                                                         float limit) {
+    vec four[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
     for (; rows > 0; rows--, x += row) {
         size_t i = 0;
         if (n >= 4 * vec_lanes) { /* from here on vectors lie in one line of a cache each */
@@ -25,19 +38,8 @@ static __attribute__((noinline)) vec winograd_magnitude(const float *x, size_t n
             four[0] = vec_max_magnitude(four[0], last);
         }
     }
-    return vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
-}
-
-/* Whether all magnitudes are below the limit, a power of two: by their bits, so that NaN raises no exception. */
-static bool winograd_is_below(vec most, float limit) {
-    float lanes[vec_lanes];
-    uint32_t bits[vec_lanes], limit_bits;
-    vec_store(lanes, most);
-    memcpy(bits, lanes, sizeof bits);
-    memcpy(&limit_bits, &limit, sizeof limit_bits);
-    for (size_t n = 0; n < vec_lanes; n++)
-        if (bits[n] >= limit_bits) return false;
-    return true;
+    vec most = vec_max_magnitude(vec_max_magnitude(four[0], four[1]), vec_max_magnitude(four[2], four[3]));
+    return winograd_is_below(most, limit);
 }
 
 /* Whether that holds for what lies in some rows and the first columns of the padded image. */
@@ -50,14 +52,11 @@ static bool winograd_rows_are_below(const convpool_shape *s, const float *input,
     if (first >= end || width == 0) return true;
     size_t rows = end - first, row = s->input_hwc ? s->width * s->channels : s->width;
     size_t count = s->input_hwc ? width * s->channels : width, planes = s->input_hwc ? 1 : s->channels;
-    vec most = vec_zero();
     input += (first - s->pad_top) * row;
-    if (count == row)
-        most = winograd_magnitude(input, rows * row, planes, s->height * row, most);
-    else
-        for (; planes > 0; planes--, input += s->height * row)
-            most = winograd_magnitude(input, count, rows, row, most);
-    return winograd_is_below(most, limit);
+    if (count == row) return winograd_are_below(input, rows * row, planes, s->height * row, limit);
+    for (; planes > 0; planes--, input += s->height * row)
+        if (!winograd_are_below(input, count, rows, row, limit)) return false;
+    return true;
 }
 
 /* Whether rows of units may read such an input. That all is well, as it nearly always is, is shown quickly: by all
