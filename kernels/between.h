@@ -158,7 +158,7 @@ static void between_activation(const convpool_between *s, const float *input, fl
     }
 }
 
-static void stage_between(const convpool_between *s, const float *input, float *output) {
+static __attribute__((noinline)) void stage_between(const convpool_between *s, const float *input, float *output) {
     switch (s->kind) {
     case CONVPOOL_STAGE_MAX_POOL:
     case CONVPOOL_STAGE_GLOBAL_MAX: between_pool(true, s, input, output); break;
@@ -170,7 +170,6 @@ static void stage_between(const convpool_between *s, const float *input, float *
     case CONVPOOL_STAGE_LOG_SOFTMAX: log_softmax(input, s->channels, output); break;
     default: break; /* a layer is none of these */
     }
-    vec_end();
 }
 
 #endif

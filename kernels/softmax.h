@@ -45,11 +45,10 @@ static bool softmax_exists(float largest, size_t count, float *output) {
     if (convpool_magnitude((double)largest) <= (double)FLT_MAX) return true;
     for (size_t i = 0; i < count; i++)
         output[i] = NAN;
-    vec_end();
     return false;
 }
 
-static void stage_softmax(const float *input, size_t count, float *output) {
+static __attribute__((noinline)) void stage_softmax(const float *input, size_t count, float *output) {
     float largest = largest_of(input, count), half = largest * 0.5f, last[vec_lanes], total;
     if (!softmax_exists(largest, count, output)) return;
     size_t i = 0, rest = count % vec_lanes;
@@ -68,7 +67,6 @@ static void stage_softmax(const float *input, size_t count, float *output) {
         vec_store(output + i, vec_div(vec_load(output + i), vec_splat(&total)));
     for (; i < count; i++)
         output[i] /= total;
-    vec_end();
 }
 
 /* ln x for a normal x: of 2^n m with m next to 1, n ln 2 and the series of 2 artanh((m - 1) / (m + 1)). */
@@ -100,7 +98,6 @@ static void log_softmax(const float *input, size_t count, float *output) {
     double log = softmax_log(sum);
     for (size_t i = 0; i < count; i++)
         output[i] = (float)((double)input[i] - (double)largest - log);
-    vec_end();
 }
 
 #endif

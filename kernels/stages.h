@@ -6,7 +6,8 @@
 #include "kernel.h"
 #include "vector/vector.h"
 
-static void stage_max_pool_2x2(const float *input, size_t channels, size_t height, size_t width, float *output) {
+static __attribute__((noinline)) void stage_max_pool_2x2(const float *input, size_t channels, size_t height,
+                                                         size_t width, float *output) {
     size_t out_height = height / 2, out_width = width / 2;
     for (size_t plane = 0; plane < channels; plane++, input += height * width)
         for (size_t p = 0; p < out_height; p++, output += out_width) {
@@ -24,20 +25,19 @@ static void stage_max_pool_2x2(const float *input, size_t channels, size_t heigh
                 vec_store_part(output + q, vec_max4(a, b, c, d), out_width - q);
             }
         }
-    vec_end();
 }
 
-static void stage_relu(const float *input, size_t count, float *output) {
+static __attribute__((noinline)) void stage_relu(const float *input, size_t count, float *output) {
     size_t i = 0;
     for (; count - i >= vec_lanes; i += vec_lanes)
         vec_store(output + i, vec_relu(vec_load(input + i)));
     if (i < count) vec_store_part(output + i, vec_relu(vec_load_part(input + i, count - i)), count - i);
-    vec_end();
 }
 
 /* In sixteen sums, pixel i in sum i mod 16, ascending; then sum k and sum k + 8 are added, k + 4, k + 2 and k + 1; and
  * the whole is divided once. */
-static void stage_global_average(const float *input, size_t channels, size_t pixels, float *output) {
+static __attribute__((noinline)) void stage_global_average(const float *input, size_t channels, size_t pixels,
+                                                           float *output) {
     enum { sums = 16, vecs = sums / vec_lanes };
     for (; channels > 0; channels--, input += pixels, output++) {
         vec sum[vecs];
@@ -57,7 +57,6 @@ static void stage_global_average(const float *input, size_t channels, size_t pix
                 of[k] += of[k + half];
         *output = of[0] / count;
     }
-    vec_end();
 }
 
 #endif
