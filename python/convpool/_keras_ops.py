@@ -34,7 +34,7 @@ FUNCTIONS = {
     "cast": "Cast",
     "identity": "Identity",
 }
-KINDS = sorted({*FUNCTIONS.values(), "TrueDivide", "Divide", "Relu6"})
+KINDS = sorted(set(FUNCTIONS.values()))
 CONSTANT = "_CONSTANT_VALUE"  # what stands for a tensor's name in Keras 2, where there is none
 
 
