@@ -65,6 +65,13 @@ static bool comes_in(const convpool_layer_spec *spec, image *in) {
     return convpool_fits(bytes_of(*in));
 }
 
+/* Whether a stage takes an image as one pixel, whose channels are all its numbers. */
+static bool takes_numbers(const convpool_stage *s, image in) {
+    bool may = s->kind == CONVPOOL_STAGE_SCALE || s->kind == CONVPOOL_STAGE_ACTIVATION;
+    return may && in.channels > 0 && s->spec.in_channels == in.channels * in.height * in.width &&
+           s->spec.in_height == 1 && s->spec.in_width == 1;
+}
+
 /* In one dimension, how many windows fit; 0 where none does or one is in padding alone, or sizes overflow. */
 static size_t windows(size_t extent, size_t window, size_t stride, size_t before, size_t after) {
     size_t most = PTRDIFF_MAX / 4;
@@ -127,9 +134,18 @@ static convpool_status check_layer(checked *c) {
 static convpool_status check_stage(const convpool_stage *stages, size_t count, size_t i, checked *c) {
     const convpool_stage *stage = &stages[i];
     if (!arguments_valid(stage)) return CONVPOOL_INVALID_ARGUMENT;
-    *c = (checked){.in = c->out, .spec = stage->spec};
-    if (!comes_in(&stage->spec, &c->in)) return CONVPOOL_INVALID_SHAPE;
-    if (stage->kind != CONVPOOL_STAGE_LAYER) return check_between(stage, c);
+    image before = c->out;
+    *c = (checked){.in = before, .spec = stage->spec};
+    bool numbers = takes_numbers(stage, before);
+    if (numbers)
+        c->in = (image){before.channels * before.height * before.width, 1, 1};
+    else if (!comes_in(&stage->spec, &c->in))
+        return CONVPOOL_INVALID_SHAPE;
+    if (stage->kind != CONVPOOL_STAGE_LAYER) {
+        convpool_status status = check_between(stage, c);
+        if (numbers) c->out = before;
+        return status;
+    }
     c->spec.in_channels = c->in.channels, c->spec.in_height = c->in.height, c->spec.in_width = c->in.width;
     if (i > 0) c->spec.input_layout = CONVPOOL_IMAGE_HWC;
     if (i + 1 < count) c->spec.output_layout = CONVPOOL_IMAGE_HWC;

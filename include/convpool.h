@@ -338,16 +338,20 @@ typedef enum convpool_stage_kind {
     CONVPOOL_STAGE_GLOBAL_MAX,     /* the largest of each channel: C x 1 x 1 */
     CONVPOOL_STAGE_GLOBAL_AVERAGE, /* as convpool_global_average(): C x 1 x 1 */
     CONVPOOL_STAGE_SCALE,          /* weights[c] x + bias[c]: batch normalization that no layer can take in */
-    CONVPOOL_STAGE_ACTIVATION,     /* spec.activation, with spec.activation_parameter and spec.slopes [C] */
+    CONVPOOL_STAGE_ACTIVATION,     /* spec.activation, with spec.activation_parameter and spec.slopes [C]. From the
+                                      second stage on these two may say that in_channels is C H W, in_height and
+                                      in_width 1: weights, bias and slopes are [H][W][C] then, one for each number;
+                                      the image stays C x H x W */
     CONVPOOL_STAGE_SOFTMAX,        /* as convpool_softmax(), over the channels of a 1x1 image */
     CONVPOOL_STAGE_LOG_SOFTMAX     /* its natural logarithm, within 4 u of the exact one or of 1, whichever is more */
 } convpool_stage_kind;
 
 /* One stage. Zero-initialise, then set what you need. From the second stage on spec.in_channels, in_height and in_width
- * may be 0: what comes in; else they must be that. The first stage's say what the image is, whatever its kind, and
- * its spec.input_layout how that lies; the last stage's spec.output_layout says how the result does. Other layouts do
- * not count, nor do spec.pool, spec.activation and spec.out_channels where the kind has no use for them.
- * spec.kernel counts for each stage as for a layer; of a stage that is none, an algorithm's name says nothing. */
+ * may be 0: what comes in; else they must be that, or what the kind says. The first stage's say what the image is,
+ * whatever its kind, and its spec.input_layout how that lies; the last stage's spec.output_layout says how the result
+ * does. Other layouts do not count, nor do spec.pool, spec.activation and spec.out_channels where the kind has no use
+ * for them. spec.kernel counts for each stage as for a layer; of a stage that is none, an algorithm's name says
+ * nothing. */
 typedef struct convpool_stage {
     convpool_stage_kind kind;
     convpool_layer_spec spec;
@@ -358,8 +362,8 @@ typedef struct convpool_stage {
 typedef struct convpool_network convpool_network;
 
 /* Upper bounds in bytes for static arrays, of convpool_network_memory_size() and convpool_network_scratch_size().
- *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, and 8 times the channels of each scale
- *                  and PReLU
+ *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, and 8 times the in_channels of each
+ *                  scale and PReLU
  *   image          bytes of the largest image: the input, the output, or between two stages
  *   layer_scratch  the largest CONVPOOL_LAYER_SCRATCH_MAX_FILTER() of a layer */
 #define CONVPOOL_NETWORK_MEMORY_MAX(stage_count, layers) \

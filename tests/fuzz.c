@@ -241,6 +241,17 @@ static bool is_small(const convpool_stage *stages, size_t count) {
     return small && e[0] * e[1] * e[2] <= STAGE_IMAGE;
 }
 
+/* Has stage i take what comes in as one pixel, where the stages before it are a network. */
+static void take_numbers(convpool_stage *stages, size_t i, const float *slopes) {
+    convpool_network *network;
+    size_t e[3];
+    if (!is_small(stages, i) || convpool_network_create(stages, i, &network) != CONVPOOL_OK) return;
+    convpool_network_output_shape(network, &e[0], &e[1], &e[2]);
+    convpool_network_destroy(network);
+    stages[i].spec.in_channels = e[0] * e[1] * e[2], stages[i].spec.in_height = stages[i].spec.in_width = 1;
+    stages[i].spec.slopes = slopes;
+}
+
 static void fuzz_network(bytes *b, uint64_t *state) {
     static float weights[STAGE_WEIGHTS], slopes[STAGES][21], input[STAGE_IMAGE];
     static char names[STAGES][24];
@@ -256,6 +267,7 @@ static void fuzz_network(bytes *b, uint64_t *state) {
         stages[i].bias = mode % 3 ? weights + STAGE_WEIGHTS / 2 : NULL;
         if (mode % 8) stages[i].spec.kernel = NULL;
         if (i > 0 && mode % 16) stages[i].spec.in_channels = stages[i].spec.in_height = stages[i].spec.in_width = 0;
+        if (i > 0 && mode % 16 == 9) take_numbers(stages, i, weights);
     }
     unsigned char *little = memset(put(MEMORY, NULL, 100, AT_END, 0), CANARY, 100);
     convpool_network *network = (convpool_network *)(void *)little;

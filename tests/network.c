@@ -25,7 +25,7 @@ static void check_bounds(const convpool_stage *stages, size_t count, const convp
             layers += CONVPOOL_LAYER_MEMORY_MAX_FILTER(e[0], s->out_channels, height, width);
             if (scratch < of_layer) scratch = of_layer;
         } else {
-            layers += 8 * e[0];
+            layers += 8 * or_else(s->in_channels, e[0]);
         }
         convpool_network *prefix = NULL;
         if (convpool_network_create(stages, i + 1, &prefix) != CONVPOOL_OK) abort();
@@ -97,6 +97,7 @@ void check_network(const convpool_stage *stages, size_t count, const float *inpu
 /* ---- Networks by chance ---- */
 
 enum { MOST_STAGES = 6, MOST_CHANNELS = 40, MOST_WEIGHTS = MOST_CHANNELS * MOST_CHANNELS * 36 };
+enum { MOST_NUMBERS = MOST_WEIGHTS / 3 }; /* for each a weight, a bias and a slope */
 static float weights[MOST_STAGES][MOST_WEIGHTS], bias[MOST_STAGES][MOST_CHANNELS], slopes[MOST_STAGES][MOST_CHANNELS];
 
 static size_t some_channels(uint64_t *state) {
@@ -129,6 +130,14 @@ static void some_layer(uint64_t *state, const size_t e[3], convpool_layer_spec *
     if (out.out_height == 0 || out.out_width == 0) s->pool = CONVPOOL_POOL_NONE;
 }
 
+/* Has a stage take the image as one pixel. */
+static void take_numbers(const size_t e[3], const float *values, convpool_stage *s) {
+    s->spec.in_channels = e[0] * e[1] * e[2], s->spec.in_height = s->spec.in_width = 1;
+    s->weights = values;
+    if (s->bias != NULL) s->bias = values + MOST_NUMBERS;
+    s->spec.slopes = values + 2 * MOST_NUMBERS;
+}
+
 /* A stage that fits an image of extents e, which become those of what comes out. */
 static convpool_stage some_stage(uint64_t *state, size_t n, size_t e[3]) {
     convpool_stage s = {.kind = (convpool_stage_kind)random_below(state, 9), .weights = weights[n]};
@@ -148,6 +157,9 @@ static convpool_stage some_stage(uint64_t *state, size_t n, size_t e[3]) {
     s.spec.in_width = random_below(state, 2) && n > 0 ? 0 : e[2];
     s.spec.input_layout = (convpool_image_layout)random_below(state, 2);
     s.spec.output_layout = (convpool_image_layout)random_below(state, 2);
+    bool numbers = s.kind == CONVPOOL_STAGE_SCALE || s.kind == CONVPOOL_STAGE_ACTIVATION;
+    if (numbers && n > 0 && e[0] * e[1] * e[2] <= MOST_NUMBERS && random_below(state, 3) == 0)
+        take_numbers(e, weights[n], &s);
     convpool_layer_spec whole = s.spec;
     whole.in_height = e[1], whole.in_width = e[2], whole.in_channels = e[0];
     if (pool) {
@@ -239,11 +251,12 @@ static void right(convpool_stage stages[4]) {
     stages[3].kind = CONVPOOL_STAGE_SOFTMAX;
 }
 
-enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 31 };
+enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 36 };
 
 /* Makes what is right wrong, in the way of this number; returns the status to expect. */
 static int spoil(convpool_stage s[4], size_t row) {
     const size_t vast = SIZE_MAX / 2 + 1;
+    const convpool_layer_spec numbers = {.in_channels = 8 * 4 * 4, .in_height = 1, .in_width = 1};
     switch (row) {
     case 0: s[1].kind = (convpool_stage_kind)9; return ARGUMENT;
     case 1: s[1].kind = (convpool_stage_kind)-1; return ARGUMENT;
@@ -275,6 +288,13 @@ static int spoil(convpool_stage s[4], size_t row) {
     case 27: s[1].spec.kernel = "avx3"; return CONVPOOL_KERNEL_UNKNOWN;
     case 28: s[2].spec.kernel = "winograd22x"; return CONVPOOL_KERNEL_UNKNOWN;
     case 29: s[0].spec.kernel = "avx3", s[1].kind = (convpool_stage_kind)9; return CONVPOOL_KERNEL_UNKNOWN;
+    case 30: s[1].spec.in_channels = 8 * 4 * 4, s[1].spec.in_height = s[1].spec.in_width = 1; return SHAPE;
+    case 31: s[1].kind = CONVPOOL_STAGE_ACTIVATION, s[1].spec.in_channels = 8 * 4 * 4; return SHAPE; /* of 4x4 pixels */
+    case 32: s[1].kind = CONVPOOL_STAGE_ACTIVATION, s[1].spec = numbers, s[1].spec.in_channels = 8 * 4; return SHAPE;
+    case 33: s[1].kind = CONVPOOL_STAGE_SCALE, s[1].spec = numbers; return ARGUMENT;
+    case 34:
+        s[0] = (convpool_stage){.kind = CONVPOOL_STAGE_ACTIVATION, .spec = {.in_height = 1, .in_width = 1}};
+        return SHAPE;
     default: s[1].spec.pad_top = 2, s[2].weights = NULL; return SHAPE; /* the first that is wrong */
     }
 }
@@ -338,6 +358,14 @@ void check_network_errors_of_create_in(void) {
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
     s[3].kind = CONVPOOL_STAGE_ACTIVATION, s[3].spec.activation = CONVPOOL_ACTIVATION_PRELU, s[3].spec.slopes = inside;
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
+    right(s);
+    s[1].kind = CONVPOOL_STAGE_ACTIVATION, s[1].spec.activation = CONVPOOL_ACTIVATION_PRELU;
+    s[1].spec.in_channels = 8 * 4 * 4, s[1].spec.in_height = s[1].spec.in_width = 1;
+    s[3].kind = CONVPOOL_STAGE_GLOBAL_MAX;
+    s[1].spec.slopes = (float *)(void *)memory; /* the last of one for each number lies in what is given */
+    REFUSE(INVALID_ARGUMENT, s, 4, memory + sizeof(float) * (8 * 4 * 4 - 1), sizeof memory - 1000);
+    right(s);
+    s[3].kind = CONVPOOL_STAGE_ACTIVATION, s[3].spec.activation = CONVPOOL_ACTIVATION_PRELU, s[3].spec.slopes = inside;
     REFUSE(INVALID_ARGUMENT, s, 4, s, sizeof s + sizeof memory); /* the stages themselves; too little in truth */
     s[3].spec.slopes = outside;
     convpool_network *network = NULL;

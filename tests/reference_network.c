@@ -82,8 +82,9 @@ static float *reference_stage(const convpool_stage *s, const char *algorithm, bo
     if (s->kind == CONVPOOL_STAGE_LAYER) return reference_layer(s, algorithm, fused, x, e);
     if (s->kind == CONVPOOL_STAGE_MAX_POOL || s->kind == CONVPOOL_STAGE_AVERAGE_POOL) return reference_pool(s, x, e);
     float *y = zeros(count, sizeof *y);
+    bool numbers = s->spec.in_channels == count && s->spec.in_height == 1 && s->spec.in_width == 1;
     for (size_t i = 0; i < count; i++) {
-        size_t c = i / pixels;
+        size_t c = numbers ? i % pixels * e[0] + i / pixels : i / pixels; /* whose weight and slope counts */
         if (s->kind == CONVPOOL_STAGE_ACTIVATION) y[i] = reference_activation(&s->spec, c, x[i]);
         if (s->kind == CONVPOOL_STAGE_GLOBAL_MAX) y[c] = i % pixels ? reference_max(y[c], x[i]) : x[i];
         if (s->kind != CONVPOOL_STAGE_SCALE) continue;

@@ -137,15 +137,17 @@ class Network {
     return String.fromCharCode(...bytes.subarray(0, bytes.indexOf(0)));
   }
 
-  // A stage as the words of a convpool_stage, whose order module.c holds.
+  // A stage as the words of a convpool_stage, whose order module.c holds; what is not there becomes 0.
   #words({ kind, window, strides, pads, pool, activation, parameter }, i, arrays, kernel) {
-    const all = ["slopes", "weights", "bias"].map((field) => arrays[`${i}.${field}`]), given = all.filter((array) => array);
-    const [channels, into = channels, ...filter] = (all[1] ?? given[0])?.shape ?? [0], layer = kind === "layer";
-    need(given.every(({ shape }) => shape[0] === channels) && (!layer || `${filter}` === `${window}`), `stage ${i} has weights of a wrong shape`);
-    const places = all.map((array) => (array ? this.#put(array.numbers) : 0));
-    const name = kernel ? this.#put(new TextEncoder().encode(`${kernel}\0`)) : 0;
+    const all = ["slopes", "weights", "bias"].map((field) => arrays[`${i}.${field}`]);
+    const shape = (all[1] ?? all[0])?.shape ?? [0], layer = kind === "layer", byNumber = shape.length === 3;
+    const count = (shape) => (byNumber ? product(shape) : shape[0]), channels = count(shape);
+    const [into, ...filter] = layer ? shape.slice(1) : [channels];
+    need(all.every((array) => !array || count(array.shape) === channels) && (!layer || `${filter}` === `${window}`), `stage ${i}: weights of a wrong shape`);
+    const places = all.map((array) => array && this.#put(array.numbers));
+    const name = kernel && this.#put(new TextEncoder().encode(`${kernel}\0`));
     const [bits] = new Uint32Array(Float32Array.of(parameter).buffer);
-    return [index("kind", kind), into, 0, 0, layer ? channels : 0, 0, index("pool", pool), index("activation", activation), name,
+    return [index("kind", kind), into, +byNumber, +byNumber, layer ? channels : 0, 0, index("pool", pool), index("activation", activation), name,
       ...window, ...strides, ...pads, 0, 1, 1, bits, ...places];
   }
 

@@ -74,7 +74,8 @@ def stages(network: Network) -> list[tuple[str, str, Network, int]]:
     for index, (stage, kernel) in enumerate(zip(network._stages, network.kernels())):
         after = stage.output_shape(shape)
         first, final = ("HWC" if index else network._outside[1]), ("HWC" if index < last else network._result[1])
-        alone = Network._of(Plan([stage], shape, (from_chw(shape, first), first), (from_chw(after, final), final)))
+        parts = [Stage("activation"), stage] if stage.by_number else [stage]
+        alone = Network._of(Plan(parts, shape, (from_chw(shape, first), first), (from_chw(after, final), final)))
         rows.append((describe(stage), kernel, alone, stage.multiply_adds(shape)))
         shape = after
     return rows

@@ -47,6 +47,7 @@ class Builder:
         self._sizes: dict[str, int] = {}
         self._groups: list[tuple[str, ...]] = []
         self._held = 0
+        self._waiting: list[Stage] = []  # whose arrays have the input's axes until these are settled
         self._renumber(input_shape)
 
     def refuse(self, what: str) -> UnsupportedError:
@@ -77,10 +78,16 @@ class Builder:
         fitting = [layout for layout, axes in layouts.items() if axes == order]
         if not fitting:
             raise self.refuse("the input's axes are neither channels, height, width nor height, width, channels")
-        sizes = [math.prod(self._sizes[axis] for axis in axes) for axes in (channels, height, width)]
-        self.shape = self._first = (sizes[0], sizes[1], sizes[2])
+        axes_of = {"C": channels, "H": height, "W": width}
+        names = {axes_of[name]: name for name in fitting[0] if axes_of[name]}
+        sizes = {name: math.prod(self._sizes[axis] for axis in axes) for axes, name in names.items()}
+        self.shape = self._first = (sizes.get("C", 1), sizes.get("H", 1), sizes.get("W", 1))
         self.input_layout = best_layout(fitting, self.shape, self.input_shape)
-        names = {axes: name for axes, name in ((channels, "C"), (height, "H"), (width, "W")) if axes}
+        extents = [[self._sizes[axis] for axis in axes] for axes in names]
+        for stage in self._waiting:
+            arrays = arrays_of(stage)
+            merged = [with_merged_axes(values, extents) for values in arrays.values()]
+            vars(stage).update(zip(arrays, self._widened(merged, tuple(sizes))))
         groups: list[tuple[str, ...]] = []
         for group in self._groups:
             rest, renamed = group, []
@@ -90,7 +97,7 @@ class Builder:
                 rest = rest[len(axes) :]
             groups.append(tuple(renamed))
         self._groups = groups
-        self._sizes = {name: size for name, size in zip("CHW", sizes) if size > 1}
+        self._sizes = {name: size for name, size in sizes.items() if size > 1}
 
     def _image(self, channel_axis: int) -> bool:
         """The tensor must be an image whose channels are this dimension. Whether its rows and columns have changed
@@ -286,9 +293,7 @@ class Builder:
 
     def prelu(self, slopes: Float64) -> None:
         """Slopes that are broadcast over the tensor."""
-        values = self._by_channel(slopes)
-        if values.ndim > 1:
-            raise self.refuse("has slopes that differ from pixel to pixel: one for each channel is needed")
+        [values] = self._by_channel(slopes)
         if values.ndim == 0:
             self.activation("leaky_relu", float(values))
         else:
@@ -296,17 +301,8 @@ class Builder:
 
     def scale(self, factor: Float64, shift: Float64) -> None:
         """y = factor x + shift, both broadcast over the tensor."""
-        factor, shift = self._by_channel(factor), self._by_channel(shift)
-        if factor.ndim <= 1 and shift.ndim <= 1 and factor.ndim != shift.ndim:
-            length = max(factor.size, shift.size)
-            factor, shift = np.broadcast_to(factor, length), np.broadcast_to(shift, length)
-        elif factor.ndim != shift.ndim:
-            assert self.shape is not None
-            self._hold(math.prod(self.shape))
-            factor, shift = (
-                np.broadcast_to(v if v.ndim == 3 else v.reshape(-1, 1, 1), self.shape) for v in (factor, shift)
-            )
-        self._each(Stage("scale", self.where, np.array(factor), np.array(shift)))
+        weights, bias = self._by_channel(factor, shift)
+        self._each(Stage("scale", self.where, weights, bias))
 
     def _hold(self, count: int) -> None:
         self._held += count
@@ -321,39 +317,40 @@ class Builder:
         """A stage that knows no axes; before the first that does, it waits for the shape."""
         self._count()
         self.stages.append(stage)
+        if self.shape is None and any(values.ndim > 0 for values in arrays_of(stage).values()):
+            self._waiting.append(stage)
 
-    def _by_channel(self, values: Float64) -> Float64:
-        """What is broadcast over the tensor: one number, [channels], or [channels, height, width]."""
-        if values.size == 1:
-            return values.reshape(())
-        rank = len(self._groups)
-        shape = values.shape[-rank:] if values.ndim > rank and set(values.shape[:-rank]) == {1} else values.shape
-        shape = (1,) * (rank - len(shape)) + tuple(shape)
-        if len(shape) != rank or any(n not in (1, extent) for n, extent in zip(shape, self.dims)):
-            raise self.refuse(f"values of shape {values.shape} do not fit {self.dims}")
-        if self.shape is None:
-            values = values.reshape(shape)
-            several = [axis for axis in range(rank) if (values != values.take([0], axis)).any()]
-            if not several:
-                return values.reshape(-1)[:1].reshape(())
-            if rank == 2 and all(self._groups) and len(several) == 1:  # a sequence
-                axis = 0 if several[0] == 0 else 2
-                with self.row(axis):
-                    self._image(axis)
-            elif rank != 3:
-                self._vector()
-            elif len(several) == 1 and several[0] != 1:
-                self._image(several[0])
-            else:  # which dimension is the channels is a guess, and does not matter to a dense layer
-                self._image(2 if self.dims[2] <= 4 < self.dims[0] else 0)
+    def _by_channel(self, *operands: Float64) -> list[Float64]:
+        """What is broadcast over the tensor, all in one form: numbers, [channels], or [height, width, channels]. Before
+        it is known which axes are which, they have a dimension for each of the input's, to be settled later.
+        """
+        rank, axes, narrow = len(self._groups), self._flat(), []
+        for values in operands:
+            shape = values.shape[-rank:] if values.ndim > rank and set(values.shape[:-rank]) == {1} else values.shape
+            shape = (1,) * (rank - len(shape)) + tuple(shape)
+            if values.size != 1 and (len(shape) != rank or any(n not in (1, m) for n, m in zip(shape, self.dims))):
+                raise self.refuse(f"values of shape {values.shape} do not fit {self.dims}")
+            spread = zip(self._groups, shape if values.size != 1 else (1,) * rank)
+            narrow.append(
+                narrowed(values.reshape([self._sizes[a] if n > 1 else 1 for axis, n in spread for a in axis]))
+            )
+        if all(values.size == 1 for values in narrow):
+            return [values.reshape(()) for values in narrow]
+        if self.shape is not None:
+            return self._widened(narrow, axes)
+        return [values.transpose([axes.index(axis) for axis in self._sizes]) for values in narrow]
+
+    def _widened(self, operands: list[Float64], axes: tuple[str, ...]) -> list[Float64]:
+        """Numbers with a dimension for each of these axes, in one form: [channels] or [height, width, channels]."""
         assert self.shape is not None
-        order = self._flat()
-        whole = np.broadcast_to(values.reshape(shape), self.dims).reshape([self._sizes[axis] for axis in order])
-        whole = whole.transpose([order.index(axis) for axis in "CHW" if axis in order]).reshape(self.shape)
-        if (whole == whole[:, :1, :1]).all():
-            return np.array(whole[:, 0, 0])
-        self._hold(whole.size)
-        return np.array(whole)
+        channels, height, width = self.shape
+        index = tuple(slice(None) if axis in axes else None for axis in "HWC")
+        order = [axes.index(axis) for axis in "HWC" if axis in axes]
+        operands = [values.transpose(order)[index] for values in operands]
+        if all(values.shape[:2] == (1, 1) for values in operands):
+            return [np.array(np.broadcast_to(values[0, 0], channels)) for values in operands]
+        self._hold(len(operands) * math.prod(self.shape))
+        return [np.array(np.broadcast_to(values, (height, width, channels))) for values in operands]
 
     def softmax(self, axis: int, log: bool = False) -> None:
         """Over one dimension, which must be all that there is."""
@@ -390,7 +387,13 @@ class Builder:
             raise self.refuse(f"reshapes {self.dims} to {shape}")
         shape = tuple(count // known if n == -1 else n for n in shape)
         if self.shape is None and self._flat() == tuple(self._sizes):
+            before = tuple(self._sizes.values())
             self._renumber(shape)
+            for stage in self._waiting:
+                for field, values in arrays_of(stage).items():
+                    self._hold(count)
+                    whole = np.broadcast_to(values, before).reshape(tuple(self._sizes.values()))
+                    setattr(stage, field, narrowed(whole))
             return
         axes, groups = list(self._flat()), []
         for extent in shape:
@@ -427,6 +430,32 @@ class Builder:
         dims = self.dims if self.final is None else self.final
         layout = best_layout(fitting, self.shape, self.dims)
         return Plan(stages, first, (self.input_shape, self.input_layout), (dims, layout))
+
+
+def arrays_of(stage: Stage) -> dict[str, Float64]:
+    """What a stage has for its channels or numbers."""
+    fields = {"weights": stage.weights, "bias": stage.bias, "slopes": stage.slopes}
+    return {field: values for field, values in fields.items() if values is not None}
+
+
+def narrowed(values: Float64) -> Float64:
+    """With an extent of 1 in each dimension that makes no difference."""
+    for axis in range(values.ndim):
+        first = values.take([0], axis)
+        if (values == first).all():
+            values = first
+    return values
+
+
+def with_merged_axes(values: Float64, extents: list[list[int]]) -> Float64:
+    """With one dimension for several; those of each have these extents, or 1."""
+    whole, merged, place = [], [], 0
+    for sizes in extents:
+        alike = set(values.shape[place : place + len(sizes)]) == {1}
+        whole += [1] * len(sizes) if alike else sizes
+        merged.append(1 if alike else math.prod(sizes))
+        place += len(sizes)
+    return np.broadcast_to(values, whole).reshape(merged)
 
 
 def best_layout(fitting: list[str], shape: Shape, dims: tuple[int, ...]) -> str:

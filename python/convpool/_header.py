@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import re
@@ -66,6 +67,8 @@ def stage_lines(network: Network, name: str) -> tuple[list[str], list[str]]:
                 spec["input_layout"] = "CONVPOOL_IMAGE_HWC"
         if index == last and network._result[1] == "HWC":
             spec["output_layout"] = "CONVPOOL_IMAGE_HWC"
+        if stage.by_number:
+            spec.update(in_channels=math.prod(shape), in_height=1, in_width=1)
         if stage.kind in ("layer", "max_pool", "average_pool"):
             spec.update(zip(("filter_height", "filter_width"), stage.window))
             spec.update(zip(("stride_height", "stride_width"), stage.strides))
@@ -104,7 +107,7 @@ def sizes(network: Network) -> tuple[str, str]:
             )
             scratch = bound if scratch == "0" else f"CONVPOOL_MORE({scratch}, {bound})"
         elif stage.weights is not None or stage.slopes is not None:
-            memory.append(f"8 * {shape[0]}")
+            memory.append(f"8 * {math.prod(shape) if stage.by_number else shape[0]}")
         shape = stage.output_shape(shape)
         images.append(4 * int(np.prod(shape)))
     join = " + \\\n        ".join(memory or ["0"])

@@ -27,17 +27,12 @@ def expand(stages: list[Stage], shape: Shape) -> list[Stage]:
     return done
 
 
-def is_whole_scale(stage: Stage) -> bool:
-    """Whether it has numbers for each pixel, which only a dense layer can take in."""
-    return stage.kind == "scale" and stage.weights is not None and stage.weights.ndim == 3
-
-
 def shape_after(stage: Stage, shape: Shape) -> Shape:
     """The shape after a stage or a step."""
     if stage.kind == "pad":
         top, left, bottom, right = stage.pads
         return shape[0], shape[1] + top + bottom, shape[2] + left + right
-    return shape if is_whole_scale(stage) else stage.output_shape(shape)
+    return stage.output_shape(shape)
 
 
 def is_linear(stage: Stage) -> bool:
@@ -79,10 +74,11 @@ def scaled_before(scale: Stage, layer: Stage) -> Stage | None:
     """A layer that does what a scale before it does; None where its padding would have to be scaled, too."""
     assert layer.weights is not None and scale.weights is not None
     shift = np.zeros_like(scale.weights) if scale.bias is None else scale.bias
-    if is_whole_scale(scale):
-        if layer.weights.shape[1:] != scale.weights.shape or any(layer.pads):
+    if scale.by_number:
+        factor, shift = (values.transpose(2, 0, 1) for values in (scale.weights, shift))
+        if layer.weights.shape[1:] != factor.shape or any(layer.pads):
             return None
-        factor, addend = scale.weights, (layer.weights * shift).sum(axis=(1, 2, 3))
+        addend = (layer.weights * shift).sum(axis=(1, 2, 3))
     else:
         if any(layer.pads) and (shift != 0).any():
             return None
@@ -118,16 +114,18 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
     before_linear = bool(done) and is_linear(done[-1])
     if a.kind == "pad":
         return merge_pad(done, a, b, shape)
+    if b.by_number:
+        return None
     if b.kind == "activation" and a.kind == "layer" and a.activation == "none" and (linear or never_falls(b)):
         return [dataclasses.replace(a, activation=b.activation, parameter=b.parameter, slopes=b.slopes)]
     if b.kind == "max_pool" and a.kind == "layer" and a.pool == "none":
         fused = pooled(a, b, shape)
         return None if fused is None else [fused]
-    if a.kind == "scale" and b.kind == "scale" and not is_whole_scale(a) and not is_whole_scale(b):
+    if a.kind == "scale" and b.kind == "scale" and not a.by_number:
         assert a.weights is not None and b.weights is not None
         shift = (0.0 if a.bias is None else a.bias) * b.weights + (0.0 if b.bias is None else b.bias)
         return [dataclasses.replace(b, weights=a.weights * b.weights, bias=shift)]
-    if b.kind == "scale" and not is_whole_scale(b):
+    if b.kind == "scale":
         if linear or (a.kind == "layer" and a.activation == "none" and keeps_order(b)):
             return [scaled(a, b)]
         if before_linear and (a.kind == "average_pool" or (a.kind == "max_pool" and keeps_order(b))):
@@ -135,7 +133,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
     if a.kind == "scale" and b.kind == "layer":
         merged = scaled_before(a, b)
         return None if merged is None else [merged]
-    if a.kind == "scale" and not is_whole_scale(a) and not before_linear:
+    if a.kind == "scale" and not a.by_number and not before_linear:
         if b.kind in ("average_pool", "global_average") or (b.kind in ("max_pool", "global_max") and keeps_order(a)):
             return [b, a]
     if b.kind == "activation" and a.kind in ("max_pool", "global_max") and before_linear and never_falls(b):
@@ -149,7 +147,7 @@ def merge_pad(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage
         top, left, bottom, right = (x + y for x, y in zip(a.pads, b.pads))
         merged = dataclasses.replace(b, pads=(top, left, bottom, right))
         return None if b.kind == "max_pool" and pools_nothing(merged, shape) else [merged]
-    if b.kind == "activation" and b.activation != "sigmoid":  # which leaves zeros alone
+    if b.kind == "activation" and b.activation != "sigmoid" and not b.by_number:  # which leaves zeros alone
         return [b, a]
     return None
 
@@ -179,10 +177,10 @@ def simplify(stages: list[Stage], shape: Shape) -> list[Stage]:
         else:
             stages[index : index + 2] = merged
             index = max(index - 2, 0)
-    done = []
+    done: list[Stage] = []
     for stage in stages:
-        if is_whole_scale(stage):
-            raise UnsupportedError(f"{stage.name}: numbers for each pixel: only before a dense layer is that supported")
+        if stage.by_number and not done:
+            done.append(Stage("activation", "image"))  # the first stage says what the image is
         if stage.kind == "pad":  # a layer that copies
             weights = np.eye(shape[0])[:, :, None, None]
             stage = dataclasses.replace(stage, kind="layer", weights=weights)

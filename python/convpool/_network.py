@@ -80,6 +80,8 @@ class Network:
 
     def _make(self, plan: Plan) -> None:
         self._stages, self._shape, self._outside, self._result = plan
+        if plan.stages[0].by_number:
+            raise ValueError(f"{plan.stages[0].label}: the first stage cannot have weights or slopes for each number")
         self.input_shape, self.output_shape = plan.outside[0], plan.result[0]
         self._runner = self._compile(None)
 

@@ -21,6 +21,12 @@ def _windows(x: Image, stage: Stage, fill: float) -> Image:
     return windows[:, :: stage.strides[0], :: stage.strides[1]]
 
 
+def _spread(values: NDArray[Any]) -> Image:
+    """What a stage has for each channel, or for each number, so that it can be broadcast over an image."""
+    wide = np.asarray(values, np.float64)
+    return wide.transpose(2, 0, 1) if wide.ndim == 3 else wide.reshape(-1, 1, 1)
+
+
 def activate(stage: Stage, x: Image) -> Image:
     """The activation of a stage."""
     kind, slope = stage.activation, np.float64(np.float32(stage.parameter))
@@ -32,7 +38,7 @@ def activate(stage: Stage, x: Image) -> Image:
         return np.where(x < 0, slope * x, x)
     if kind == "prelu":
         assert stage.slopes is not None
-        return np.asarray(np.where(x < 0, np.asarray(stage.slopes, np.float64).reshape(-1, 1, 1) * x, x))
+        return np.asarray(np.where(x < 0, _spread(stage.slopes) * x, x))
     if kind == "sigmoid":
         return np.asarray(np.where(x < 0, np.exp(np.minimum(x, 0)), 1) / (1 + np.exp(-np.abs(x))))
     if kind == "tanh":
@@ -80,10 +86,9 @@ def apply(stage: Stage, x: Image) -> Image:
         top, left, bottom, right = stage.pads
         return np.pad(x, ((0, 0), (top, bottom), (left, right)))
     if stage.kind == "scale":
-        weights = np.asarray(stage.weights, np.float64)
-        each = weights.shape if weights.ndim == 3 else (-1, 1, 1)  # for each pixel, before they are merged
-        y = x * weights.reshape(each)
-        return y if stage.bias is None else y + np.asarray(stage.bias, np.float64).reshape(each)
+        assert stage.weights is not None
+        y = x * _spread(stage.weights)
+        return y if stage.bias is None else y + _spread(stage.bias)
     if stage.kind == "activation":
         return activate(stage, x)
     shifted = x - x.max()

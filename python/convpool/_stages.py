@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Union
 
@@ -23,7 +24,8 @@ MONOTONE = ("relu", "none", "relu6", "sigmoid", "tanh")
 
 @dataclasses.dataclass
 class Stage:
-    """One stage, as convpool_stage has it: weights of a layer are OIHW, those of a scale one for each channel."""
+    """One stage, as convpool_stage has it. Weights of a layer are OIHW; those of a scale, and slopes, are one for each
+    channel, or [height, width, channels]."""
 
     kind: str
     name: str = ""
@@ -61,8 +63,9 @@ class Stage:
             raise ValueError(f"{self.label} has no slopes")
         own = self.weights if self.kind == "scale" else None
         bias = self.bias if self.kind in ("layer", "scale") else None
+        fitting = (height, width, channels) if self.by_number else (channels,)
         for values, what in ((own, "weights"), (bias, "a bias"), (self.slopes, "slopes")):
-            if values is not None and values.shape != (channels,):
+            if values is not None and values.shape != fitting:
                 raise ValueError(f"{self.label}: {what} of shape {values.shape} for {channels} channels")
         if self.kind in ("global_max", "global_average"):
             return channels, 1, 1
@@ -84,6 +87,12 @@ class Stage:
         return channels, extents[0], extents[1]
 
     @property
+    def by_number(self) -> bool:
+        """Whether it has weights or slopes for each number of the image, not for each channel."""
+        values = {"scale": self.weights, "activation": self.slopes}.get(self.kind)
+        return values is not None and values.ndim == 3
+
+    @property
     def label(self) -> str:
         """How messages call it."""
         return f"{self.kind} {self.name!r}" if self.name else self.kind
@@ -97,6 +106,7 @@ class Stage:
 
     def to_c(self, shape: Shape) -> tuple[_library.Stage, list[Array]]:
         """The C struct, and the arrays that it points to."""
+        shape = (math.prod(shape), 1, 1) if self.by_number else shape
         spec = _library.Spec(
             in_channels=shape[0],
             in_height=shape[1],
@@ -211,11 +221,12 @@ def as_oihw(weights: object, layout: str, what: str = "weights") -> NDArray[np.f
     return np.ascontiguousarray(array.transpose([layout.index(axis) for axis in "OIHW"]))
 
 
-def as_bias(bias: object, channels: int) -> NDArray[np.float32]:
-    """A number for each output channel."""
+def as_bias(bias: object, *shape: int) -> NDArray[np.float32]:
+    """A number for each output channel, or for each number of an image."""
     array = _library.as_float32(bias, "bias", copy=True)
-    if array.shape != (channels,):
-        raise ValueError(f"bias must have the shape ({channels},), one for each output channel, not {array.shape}")
+    if array.shape != shape:
+        what = ", one for each output channel" if len(shape) == 1 else ""
+        raise ValueError(f"bias must have the shape {shape}{what}, not {array.shape}")
     return array
 
 
@@ -371,16 +382,16 @@ class Scale(Part):
     Parameters
     ----------
     weights : array_like
-        [channels].
+        [channels], or [height, width, channels], whatever the network's layout: one for each number of the image.
     bias : array_like, optional
-        [channels].
+        Of the same shape.
     """
 
     def __init__(self, weights: object, bias: object = None, *, kernel: str | None = None, name: str = "") -> None:
         self.weights = _library.as_float32(weights, "weights", copy=True)
-        if self.weights.ndim != 1:
-            raise ValueError(f"weights must have one dimension, not the shape {self.weights.shape}")
-        self.bias = None if bias is None else as_bias(bias, self.weights.shape[0])
+        if self.weights.ndim not in (1, 3):
+            raise ValueError(f"weights must be [channels] or [height, width, channels], not {self.weights.shape}")
+        self.bias = None if bias is None else as_bias(bias, *self.weights.shape)
         self.kernel, self.name = texts(kernel, name)
 
     def stages(self, shape: Shape) -> list[Stage]:
@@ -388,7 +399,7 @@ class Scale(Part):
 
 
 class Activation(Part):
-    """An activation alone, by the names that `Layer` takes."""
+    """An activation alone, by the names that `Layer` takes. Slopes are [channels], or [height, width, channels]."""
 
     def __init__(
         self,
@@ -418,7 +429,8 @@ def checked_activation(
         if slopes is None:
             raise ValueError("prelu needs slopes, one for each channel")
         fields["slopes"] = _library.as_float32(slopes, "slopes", copy=True)
-        if fields["slopes"].ndim != 1 or channels not in (None, fields["slopes"].shape[0]):
-            expected = "one for each channel" if channels is None else f"({channels},)"
+        shape = fields["slopes"].shape
+        if shape != (channels,) if channels is not None else len(shape) not in (1, 3):
+            expected = "[channels] or [height, width, channels]" if channels is None else f"({channels},)"
             raise ValueError(f"slopes must have the shape {expected}, not {fields['slopes'].shape}")
     return fields

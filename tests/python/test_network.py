@@ -32,8 +32,10 @@ def example(layout="CHW"):
             convpool.Scale(weights(6), weights(6)),
             convpool.MaxPool(3, 1, padding=1),
             convpool.Layer(weights(9, 6, 2, 2), None, pool=None, activation="tanh"),
+            convpool.Scale(weights(4, 4, 9), weights(4, 4, 9)),
             convpool.AveragePool(2),
             convpool.Activation("prelu", slopes=weights(9)),
+            convpool.Activation("prelu", slopes=weights(2, 2, 9)),
             convpool.Dense(weights(12, 36), weights(12), activation="relu", flatten=layout),
             convpool.Dense(weights(12, 5), weights(5), weights_layout="IO"),
             convpool.Softmax(),
@@ -85,6 +87,9 @@ def test_what_is_wrong_is_said():
         ([layer, convpool.Dense(weights(4, 7))], {}, "36 numbers"),
         ([layer, convpool.MaxPool(4)], {}, "window of 4"),
         ([layer, convpool.Scale(weights(3))], {}, "for 4 channels"),
+        ([layer, convpool.Scale(weights(4, 3, 3))], {}, "for 4 channels"),
+        ([layer, convpool.Activation("prelu", slopes=weights(4, 3, 3))], {}, "for 4 channels"),
+        ([convpool.Scale(weights(3, 3, 4))], {"in_shape": (4, 3, 3)}, "first stage"),
         ([layer], {"layout": "NCHW"}, "layout"),
         ([convpool.MaxPool(2, padding=(2, 0))], {"in_shape": (3, 8, 8)}, "size|shape"),
     ):
@@ -256,7 +261,9 @@ layer 6:k3x3:p1,1,1,1:relu
 scale
 max-pool 3x3:s1x1:p1,1,1,1
 layer 9:k2x2:none:tanh
+scale
 average-pool 2x2
+activation prelu
 activation prelu
 dense 12:relu
 dense 5:linear

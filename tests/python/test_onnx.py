@@ -338,6 +338,26 @@ def leaky_as_a_maximum():
     return g.node("Sub", [x, half]).add("Flatten").add("Gemm", weights(100, 3))
 
 
+def numbers_of_their_own():
+    """Scales and slopes that differ from pixel to pixel, before it is said where the channels are, and after."""
+    g = (
+        Graph([1, 8, 9, 3])
+        .add("Sub", weights(8, 9, 3))
+        .add("Transpose", perm=[0, 3, 1, 2])
+        .add("Div", weights(3, 8, 9) + 3)
+    )
+    g = conv(g.add("PRelu", weights(9)), 4, 3, 3, 3, pads=[1, 1, 1, 1]).add("PRelu", weights(4, 8, 9))
+    g = g.add("Mul", weights(4, 8, 9)).add("Add", weights(4, 1, 1)).add("MaxPool", kernel_shape=[3, 3], strides=[2, 2])
+    return conv(g.add("Mul", weights(1, 3, 4) - 1).add("LeakyRelu"), 2, 4, 1, 1, pads=[1, 0, 0, 1]).add(
+        "Mul", weights(4, 5)
+    )
+
+
+def numbers_of_a_vector():
+    g = Graph([1, 72]).add("Add", weights(72)).add("Reshape", np.array([1, 2, 6, 6])).add("Mul", weights(2, 1, 1))
+    return conv(g, 4, 2, 3, 3).add("Flatten").add("Mul", weights(64)).add("Gemm", weights(64, 3))
+
+
 MODELS = {
     function.__name__: function
     for function in (
@@ -346,6 +366,7 @@ MODELS = {
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
         leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_turned, sequence_averaged,
+        numbers_of_their_own, numbers_of_a_vector,
     )
 }  # fmt: skip
 

@@ -42,6 +42,12 @@ made = {
         LogSoftmax(),
     ],
     "image": [layer(5, 4, in_shape=(4, 12, 9)), AveragePool((3, 2), (2, 1), (1, 0, 1, 1)), Activation("tanh")],
+    "numbers": [
+        Activation("prelu", slopes=weights(2)),
+        Activation("prelu", slopes=weights(9, 8, 2)),
+        layer(3, 2, 2, activation="none"),
+        Scale(weights(8, 7, 3), weights(8, 7, 3)),
+    ],
     "flat": [Dense(weights(9, 30), weights(9), activation="sigmoid"), Dense(weights(3, 9)), Softmax()],
 }
 for name, parameter in {"relu": 0, "none": 0, "relu6": 0, "leaky_relu": 0.2, "sigmoid": 0, "tanh": 0, "elu": 1.5}.items():
@@ -52,7 +58,7 @@ made["prelu"] = [layer(6, 2, in_shape=(2, 9, 9), **slopes), Activation("prelu", 
 
 networks = {}
 for name, parts in made.items():
-    networks[name] = convpool.Network(parts, **({"in_shape": (30,)} if name == "flat" else {}))
+    networks[name] = convpool.Network(parts, in_shape={"flat": (30,), "numbers": (2, 9, 8)}.get(name))
 trained = pathlib.Path(os.environ.get("CONVPOOL_NETWORKS", "."))
 for file in sorted(trained.iterdir()) if "CONVPOOL_NETWORKS" in os.environ else []:
     if file.suffix in (".h5", ".hdf5", ".keras", ".onnx"):
