@@ -16,7 +16,8 @@ const char *convpool_status_string(convpool_status status) {
         return "invalid argument: a NULL pointer, a value outside its enum, PReLU without slopes, rows beyond the "
                "output, or overlapping tensors";
     case CONVPOOL_INVALID_SHAPE:
-        return "invalid shape: a zero extent, a filter larger than the padded image, an empty output, or a size that "
+        return "invalid shape: a zero extent, a filter or window larger than the padded image or in padding alone, an "
+               "empty output, softmax of an image, extents that do not follow from the stage before, or a size that "
                "overflows";
     case CONVPOOL_OUT_OF_MEMORY: return "out of memory: allocation failed, or too little memory was given";
     case CONVPOOL_KERNEL_UNKNOWN: return "no kernel of that name is built into this library";

@@ -6,8 +6,9 @@
  *                               x[c, s (2p+i) + u - pt, t (2q+j) + v - pl] * w[o, c, u, v] )
  *
  * That is a convolution with bias, an activation f, and 2x2 max-pooling with stride 2. The filter may have any size and
- * strides s, t; x is 0 in the padding, pt rows above the image and pl columns beside it, and as many more below and
- * after it. Without pooling y[o, p, q] is one such f(). A dense layer is one whose filter is as large as its image.
+ * strides s, t. x is 0 in the padding: pt rows above the image, pl columns to its left, and others of their own number
+ * below and to its right. Without pooling y[o, p, q] is one such f(). A dense layer is one whose filter is as large as
+ * its image.
  *
  * Letters: C input channels, H x W input height and width, O output channels. Padded, the image has H' x W', and the
  * convolution has (H' - filter height) / s + 1 rows a channel, rounded down, and columns likewise; pooling halves both
@@ -28,13 +29,13 @@
  * no thread, takes no lock and has no set-up call. The first call that needs to know asks the CPU what it can do
  * (some microseconds, up to about a millisecond under a hypervisor) and, where no kernel is named, reads the
  * environment variable CONVPOOL_KERNEL; both answers are kept for the life of the process. Where CONVPOOL_KERNEL
- * names no kernel that can run here, that call says so in one line on stderr, and it and all later ones that name no
- * kernel are refused. The library prints nothing else. Running a layer makes no system call, and takes less than
- * 16 KiB of stack in an optimized build.
+ * names no kernel that can run here, that call says so in one line on stderr. It is refused, and so are all later ones
+ * that name no kernel. The library prints nothing else. Running a layer or a network makes no system call, and takes
+ * less than 16 KiB of stack in an optimized build.
  *
- * Errors: a call that is refused writes to no memory of the caller's, except that convpool_layer_create() and
- * convpool_layer_create_in() set *layer to NULL. What is wrong is looked for in this order: pointers and enums,
- * shape, kernel, memory size, overlap.
+ * Errors: a call that is refused writes to no memory of the caller's, except that one that creates a layer or network
+ * sets *layer or *network to NULL. What is wrong is looked for in this order: pointers and enums, shape, kernel, memory
+ * size, overlap.
  *
  * Numbers, in the default floating-point environment, rounding to nearest without flush-to-zero, which the library
  * leaves as it finds it:
@@ -50,8 +51,8 @@
  *     infinity less infinity and infinity times zero are NaN.
  *   - ReLU and ReLU6 give +0 for every negative number and for -0.
  *   - The maximum is taken first, then bias and activation follow; only with an infinite bias does that differ from the
- *     formula above. They come first where the activation may fall as its argument rises: where a slope is zero,
- *     negative or NaN, where alpha is negative or NaN, and for the sigmoid.
+ *     formula above. Bias and activation come before the maximum where the activation may fall as its argument rises:
+ *     where a slope is zero, negative or NaN, where alpha is negative or NaN, and for the sigmoid.
  *   - Denormal numbers, in and out, are computed, not flushed to zero.
  *   - All of this is the same in every lane of a vector, and for the last pixels that do not fill one.
  *   - Every finite result is within a proven bound of the exact one: convpool_layer_error_bound().
@@ -103,9 +104,10 @@ typedef enum convpool_status {
     CONVPOOL_OK = 0,
     CONVPOOL_INVALID_ARGUMENT,  /* a NULL pointer, a value outside an enum, PReLU without slopes, rows beyond
                                    the output, tensors that overlap */
-    CONVPOOL_INVALID_SHAPE,     /* a zero extent, a filter larger than the padded image, an empty output, a size
-                                   that overflows */
-    CONVPOOL_OUT_OF_MEMORY,     /* allocation failed, or convpool_layer_create_in() was given too little */
+    CONVPOOL_INVALID_SHAPE,     /* a zero extent, a filter or window larger than the padded image or in padding alone,
+                                   an empty output, softmax of an image, extents that do not follow from the stage
+                                   before, a size that overflows */
+    CONVPOOL_OUT_OF_MEMORY,     /* allocation failed, or too little memory was given */
     CONVPOOL_KERNEL_UNKNOWN,    /* no kernel of that name is built into this library */
     CONVPOOL_KERNEL_UNSUPPORTED /* it is built in, but this CPU or operating system cannot run it, or it cannot
                                    compute this layer */
@@ -315,8 +317,9 @@ CONVPOOL_API convpool_status convpool_relu(const float *input, size_t count, flo
 /* The average of each channel: input [channels][height][width], output [channels]. Runs on the ISA that
  * convpool_max_pool_2x2() would. It is the same on each: pixels are numbered row by row, and sixteen sums take every
  * sixteenth of them, sum i from +0 and pixel i on, in order; then sums k and k + 8 are added, k + 4, k + 2, k + 1; then
- * the whole is divided by the number of pixels. Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or any overlap),
- * CONVPOOL_INVALID_SHAPE (a zero extent, a size that overflows), or a kernel status as convpool_max_pool_2x2(). */
+ * the whole is divided by the number of pixels. Of more than 2^28 pixels a sum may no longer grow by one of them.
+ * Returns CONVPOOL_OK, CONVPOOL_INVALID_ARGUMENT (NULL, or any overlap), CONVPOOL_INVALID_SHAPE (a zero extent, a size
+ * that overflows), or a kernel status as convpool_max_pool_2x2(). */
 CONVPOOL_API convpool_status convpool_global_average(const float *input, size_t channels, size_t height, size_t width,
                                                      float *output);
 

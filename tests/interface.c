@@ -58,6 +58,8 @@ void check_choice_truth_table(void) {
         {NULL, AVX512 & ~CONVPOOL_NEEDS_AVX512DQ, OK, "avx2"},
         {NULL, AVX512 & ~CONVPOOL_NEEDS_AVX512VL, OK, "avx2"},
         {"avx512", AVX512 & ~CONVPOOL_NEEDS_AVX512VL, UNSUPPORTED, "avx512"},
+        {NULL, AVX512 & ~CONVPOOL_NEEDS_AVX2, OK, "sse2"},
+        {NULL, AVX512 & ~CONVPOOL_NEEDS_FMA3, OK, "sse2"}, /* its file is compiled with both */
         {NULL, AVX2, OK, "avx2"},
         {"direct", AVX2, OK, "avx2"},
         {"avx512", AVX2, UNSUPPORTED, "avx512"},

@@ -54,6 +54,17 @@ class Builder:
         """The exception for what cannot be computed here."""
         return UnsupportedError(f"{self.where}: {what}")
 
+    @contextlib.contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """Within this comes a step of the file, which messages call so; what a reader did not expect is its fault."""
+        self.where = where
+        try:
+            yield
+        except (UnsupportedError, OSError, ImportError, MemoryError, RecursionError):
+            raise
+        except Exception as error:
+            raise self.refuse(f"is damaged, or of no known form: {type(error).__name__}: {error}") from error
+
     @property
     def dims(self) -> tuple[int, ...]:
         """The tensor's extents, without the batch's."""
@@ -409,8 +420,9 @@ class Builder:
     def finish(self) -> Plan:
         """The network."""
         self.where = "the output"
-        if self.shape is None:
-            self._vector() if len(self._groups) != 3 else self._image(0)
+        if self.shape is None:  # what there is knows no axes
+            with self.row(0) if len(self._groups) == 2 else contextlib.nullcontext():
+                self._image(0) if len(self._groups) == 3 else self._vector()
         assert self.shape is not None
         order = self._flat()
         fitting = [layout for layout in ("CHW", "HWC") if order == tuple(axis for axis in layout if axis in order)]

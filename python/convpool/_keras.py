@@ -252,6 +252,7 @@ class Reader:
         shape = [1] * rank
         for n in axes:
             shape[n if n < 0 else n - 1] = self.builder.dims[n if n < 0 else n - 1]
+        mean, variance = (np.broadcast_to(v, math.prod(shape)) if v.size == 1 else v for v in (mean, variance))
         mean, deviation = mean.reshape(shape), np.maximum(np.sqrt(variance), 1e-7).reshape(shape)
         if self._get("invert", default=False):
             self.builder.scale(deviation, mean)

@@ -58,7 +58,7 @@ class Runner:
 
     def __call__(self, x: Any, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         # A call's own cost counts: what is written here at length takes a third of what short calls would.
-        if not (type(x) is np.ndarray and x.dtype is FLOAT32 and x.flags.c_contiguous):
+        if not (type(x) is np.ndarray and x.dtype is FLOAT32 and x.flags.carray):
             x = _library.as_float32(x, "x")
         shape = x.shape
         if shape == self.input_shape:
@@ -276,15 +276,14 @@ class Layer(Part):
 
 
 Options = tuple[tuple[str, Any], ...]
+Numbers = tuple[bytes, tuple[int, ...]]  # an array's, and its shape
 
 
 @functools.lru_cache(maxsize=8)
-def _kept(
-    weights: bytes, bias: bytes | None, shape: tuple[int, ...], in_shape: tuple[int, ...], more: Options
-) -> Layer:
+def _kept(weights: Numbers, bias: Numbers | None, in_shape: tuple[int, ...], more: Options) -> Layer:
     """A layer of these float32 numbers, one of the last few that were asked for."""
-    b = None if bias is None else np.frombuffer(bias, np.float32)
-    return Layer(np.frombuffer(weights, np.float32).reshape(shape), b, in_shape=in_shape, **dict(more))
+    w, b = (None if x is None else np.frombuffer(x[0], np.float32).reshape(x[1]) for x in (weights, bias))
+    return Layer(w, b, in_shape=in_shape, **dict(more))
 
 
 def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArray[np.float32]:
@@ -321,5 +320,6 @@ def conv_layer(parameters: Sequence[object], x: object, **options: Any) -> NDArr
     except TypeError:  # slopes, for instance
         return Layer(weights, bias, in_shape=image.shape[-3:], **options)(image)
     w = _library.as_float32(weights, "weights")
-    b = None if bias is None else as_bias(bias, w.shape[0] if w.ndim else 0).tobytes()
-    return _kept(w.tobytes(), b, w.shape, image.shape[-3:], tuple(options.items()))(image)
+    b = None if bias is None else _library.as_float32(bias, "bias")
+    kept = None if b is None else (b.tobytes(), b.shape)
+    return _kept((w.tobytes(), w.shape), kept, image.shape[-3:], tuple(options.items()))(image)

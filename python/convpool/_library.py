@@ -107,6 +107,7 @@ def library() -> Any:
         ("layer_error_bound", ctypes.c_double, pointer, ctypes.c_double),
         ("layer_run", status, pointer, pointer, pointer, pointer),
         ("network_create", status, ctypes.POINTER(Stage), size, handle),
+        ("network_memory_size", size, ctypes.POINTER(Stage), size),
         ("network_destroy", None, pointer),
         ("network_output_shape", None, pointer, sizes, sizes, sizes),
         ("network_scratch_size", size, pointer),
@@ -150,7 +151,7 @@ def as_float32(value: object, what: str, copy: bool = False) -> NDArray[np.float
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} must hold real numbers, not {array.dtype}")
     with np.errstate(over="ignore"):
-        whole = np.array(array, np.float32, order="C") if copy else np.asarray(array, np.float32, order="C")
+        whole = np.array(array, np.float32, order="C") if copy else np.require(array, np.float32, ["C", "A"])
     return whole
 
 

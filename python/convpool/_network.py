@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import math
 import os
 from collections.abc import Sequence
@@ -85,33 +86,40 @@ class Network:
         self.input_shape, self.output_shape = plan.outside[0], plan.result[0]
         self._runner = self._compile(None)
 
-    def _structs(self, kernel: str | None) -> tuple[Any, list[Any]]:
-        """The array of C structs, and what it points to. kernel: for every stage, in place of its own."""
+    def _structs(self, isa: str | None) -> tuple[Any, list[Any]]:
+        """The array of C structs, and what it points to. isa: of every stage whose own kernel names none."""
         structs, kept, shape = (_library.Stage * len(self._stages))(), [], self._shape
-        name = kernel.encode() if kernel else None
         for index, stage in enumerate(self._stages):
-            structs[index], arrays = stage.to_c(shape)
-            if name:
-                structs[index].spec.kernel = name
+            structs[index], arrays = dataclasses.replace(stage, kernel=on(isa, stage.kernel)).to_c(shape)
             kept += arrays
             shape = stage.output_shape(shape)
         if math.prod(shape) != math.prod(self.output_shape):
             raise ValueError(f"{shape} comes out, which is no {self.output_shape}")
         structs[0].spec.input_layout = _library.IMAGE_LAYOUTS.index(self._outside[1])
         structs[len(structs) - 1].spec.output_layout = _library.IMAGE_LAYOUTS.index(self._result[1])
-        return structs, [name, *kept]
+        return structs, kept
 
-    def _compile(self, kernel: str | None) -> Runner:
-        structs, kept = self._structs(kernel)
+    def _compile(self, isa: str | None) -> Runner:
+        structs, kept = self._structs(isa)
         pointer = ctypes.c_void_p()
         status = _library.library().convpool_network_create(structs, len(structs), ctypes.byref(pointer))
-        _library.check(status, "the network")
+        if status:
+            _library.check(status, self._failing(structs))
         del kept
         assert pointer.value is not None
         made = _library.output_shape("network", pointer.value)
         if math.prod(made) != math.prod(self.output_shape):
             raise RuntimeError(f"the library makes {made}, which is no {self.output_shape}")
         return Runner("network", pointer.value, self.input_shape, self.output_shape, self._outside[1])
+
+    def _failing(self, structs: Any) -> str:
+        """The first stage that the library refuses, in words."""
+        size_with, count = _library.library().convpool_network_memory_size, len(structs)
+        index = next((n for n in range(count) if size_with(structs, n + 1) == 0), None)
+        if index is None:
+            return "the network"
+        stage = self._stages[index]
+        return f"stage {index}, {stage.label}" + (f", kernel {stage.kernel!r}" if stage.kernel else "")
 
     def __call__(self, x: object, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Applies the network to one image, or to each of a batch with a leading axis.
@@ -183,6 +191,14 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._make(Plan(*state["of"]))
+
+
+def on(isa: str | None, kernel: str | None) -> str | None:
+    """The name of what a stage's kernel is on an instruction set, unless it names one itself."""
+    if isa is None or kernel is None:
+        return kernel or isa
+    algorithms = {row["algorithm"] for row in _library.kernels()}
+    return f"{isa}-{kernel}" if kernel in algorithms else kernel
 
 
 def describe(stage: Stage) -> str:

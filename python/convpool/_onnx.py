@@ -233,11 +233,9 @@ class Reader:
             raise self.builder.refuse(f"{name} {value}: two positive numbers are needed")
         return value[0], value[1]
 
-    def pads(
-        self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False, explicit: bool = True
-    ) -> tuple[int, int, int, int]:
-        """Top, left, bottom, right; ceil mode is more padding. explicit: whether the attributes count."""
-        auto = self.attribute("auto_pad", "NOTSET") if explicit else "VALID"
+    def pads(self, window: tuple[int, int], strides: tuple[int, int], ceil: bool = False) -> tuple[int, int, int, int]:
+        """Top, left, bottom, right; in ceil mode so much that the last windows fit."""
+        auto = self.attribute("auto_pad", "NOTSET")
         numbers = list(self.attribute("pads", [0, 0, 0, 0]))
         if self.in_a_row and len(numbers) == 2:
             numbers = [0, numbers[0], 0, numbers[1]]
@@ -259,12 +257,18 @@ class Reader:
                 count = -(-(whole - window[i]) // strides[i]) + 1
                 if (count - 1) * strides[i] >= extent + before[i]:
                     count -= 1
-                after[i] += max((count - 1) * strides[i] + window[i] - whole, 0)
+                after[i] = max((count - 1) * strides[i] + window[i] - extent - before[i], 0)
         return before[0], before[1], after[0], after[1]
+
+    def _need_batch(self) -> None:
+        """The first dimension must be the batch's, as it is for the operators that know channels."""
+        if not self.batched:
+            raise self.builder.refuse(f"takes a batch, but {self.dims} come in")
 
     @contextlib.contextmanager
     def _image(self) -> Iterator[None]:
         """Within this a sequence, [channels, steps], is an image of one row."""
+        self._need_batch()
         self.in_a_row = len(self.builder.dims) == 2
         with self.builder.row(0) if self.in_a_row else contextlib.nullcontext():
             yield
@@ -296,15 +300,14 @@ class Reader:
         with self._image():
             window, strides, around = self._pool()
             if self.attribute("count_include_pad", 0) and any(around):  # but for what ceil mode adds
-                self.builder.pad(self.pads(window, strides), 0)
-                around = self.pads(window, strides, bool(self.attribute("ceil_mode", 0)), explicit=False)
+                counted = [min(pair) for pair in zip(self.pads(window, strides), around)]
+                self.builder.pad((counted[0], counted[1], counted[2], counted[3]), 0)
+                around = (0, 0, around[2] - counted[2], around[3] - counted[3])
             self.builder.pool("average_pool", window, strides, around, 0)
 
     def _global(self, kind: str) -> None:
-        rank = len(self.builder.dims)
-        if rank not in (2, 3):
-            raise self.builder.refuse(f"takes an image or a sequence, but {self.dims} come in")
-        self.builder.reduce(kind, list(range(1, rank)), True)
+        with self._image():
+            self.builder.reduce(kind, [1, 2], True)
 
     def op_GlobalAveragePool(self) -> None:
         self._global("average_pool")
@@ -314,7 +317,9 @@ class Reader:
 
     def _reduce(self, kind: str) -> None:
         axes = self._axes()
-        if axes is None:
+        if not axes:
+            if self.attribute("noop_with_empty_axes", 0):
+                return
             raise self.builder.refuse("over all dimensions: the rows and columns of an image are needed")
         self.builder.reduce(kind, [self.axis(n) for n in axes], bool(self.attribute("keepdims", 1)))
 
@@ -332,6 +337,7 @@ class Reader:
     def op_BatchNormalization(self) -> None:
         if self.attribute("training_mode", 0):
             raise self.builder.refuse("is in training mode: export the network for inference")
+        self._need_batch()
         gamma, beta, mean, variance = (self.weights(i, "parameters") for i in range(1, 5))
         factor = gamma / np.sqrt(variance + self.attribute("epsilon", 1e-5))
         shape = (-1, *(1,) * (len(self.builder.dims) - 1))

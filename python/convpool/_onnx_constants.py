@@ -146,15 +146,19 @@ class Constants:
     def _result(self, node: Any, x: list[Any]) -> Any:
         kind = node.op_type
         if kind in BINARY and len(x) == 2:
+            if kind == "Mod" and attribute(node, "fmod", 0):
+                return np.asarray(np.fmod(x[0], x[1]))
             if kind == "Div" and x[0].dtype.kind in "iu":
-                return np.asarray(x[0] // x[1])
+                return np.asarray(np.sign(x[0]) * np.sign(x[1]) * (np.abs(x[0]) // np.abs(x[1])))  # towards 0
             return np.asarray(BINARY[kind](x[0], x[1]))
         if kind in UNARY:
             return np.asarray(UNARY[kind](x[0]))
         if kind in REDUCTIONS:
             axes = attribute(node, "axes", x[1].tolist() if len(x) > 1 else None)
             keep = bool(attribute(node, "keepdims", 1))
-            return np.asarray(REDUCTIONS[kind](x[0], axis=None if axes is None else tuple(axes), keepdims=keep))
+            if not axes and attribute(node, "noop_with_empty_axes", 0):
+                return x[0]
+            return np.asarray(REDUCTIONS[kind](x[0], axis=tuple(axes) if axes else None, keepdims=keep))
         if kind == "ConstantOfShape":
             value = attribute(node, "value", None)
             return np.full(x[0].tolist(), 0.0 if value is None else self._read(value).reshape(-1)[0])

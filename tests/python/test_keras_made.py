@@ -198,18 +198,18 @@ def test_agrees_with_keras(name, functional, ending, tmp_path):
     assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("options", [{"invert": True}, {"axis": 1}, {"axis": None}, {"axis": [1, 3]}])
+@pytest.mark.parametrize(
+    "options", [{"invert": True}, {"axis": 1}, {"axis": None}, {"axis": [1, 3]}, {"mean": 0.3, "variance": 2.0}]
+)
 def test_normalization(options, tmp_path):
     chance = np.random.default_rng(8)
     axes = options.get("axis", -1)
     axes = () if axes is None else axes if isinstance(axes, list) else [axes]
     shape = [3] * len(axes)
-    mean, variance = chance.random(shape).tolist(), (chance.random(shape) + 0.5).tolist()
+    known = {"mean": chance.random(shape).tolist(), "variance": (chance.random(shape) + 0.5).tolist()}
     if axes == ():
-        mean, variance = 0.3, 2.0
-    model = keras.Sequential(
-        [keras.Input((3, 3, 3)), L.Normalization(mean=mean, variance=variance, **options), L.Conv2D(2, 2)]
-    )
+        known = {"mean": 0.3, "variance": 2.0}
+    model = keras.Sequential([keras.Input((3, 3, 3)), L.Normalization(**{**known, **options}), L.Conv2D(2, 2)])
     model.save(tmp_path / "model.keras")
     x = chance.random((1, 3, 3, 3)).astype(np.float32)
     assert np.allclose(convpool.load(tmp_path / "model.keras")(x), model.predict(x, verbose=0), atol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import convpool
+from convpool import _library
 
 CHANCE = np.random.default_rng(1)
 W = CHANCE.normal(0, 0.3, (5, 3, 2, 2)).astype(np.float32)
@@ -36,6 +37,18 @@ def test_conv_layer_is_a_true_convolution():
     batch = convpool.conv_layer((W, B), np.stack([X, X + 1]))
     assert batch.shape == (2, 5, 4, 4) and (batch[0] == y).all()
     assert (convpool.conv_layer((W, None), X) == convpool.conv_layer((W, 0 * B), X)).all()
+    assert (convpool.conv_layer((W.transpose(2, 3, 1, 0), B), X, weights_layout="HWIO") == y).all()
+    with pytest.raises(ValueError, match="bias must have the shape"):
+        convpool.conv_layer((W, B[None]), X)
+
+
+def test_any_address_will_do():
+    raw = np.zeros(4 * X.size + 1, np.uint8)[1:]  # no float lies there
+    raw[:] = np.frombuffer(X.tobytes(), np.uint8)
+    shifted = raw.view(np.float32).reshape(X.shape)
+    assert not shifted.flags.aligned and _library.as_float32(shifted, "x").flags.aligned
+    layer = convpool.Layer(W, B, in_shape=X.shape)
+    assert (layer(shifted) == layer(X)).all()
 
 
 def test_layouts():

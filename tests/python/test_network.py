@@ -91,7 +91,8 @@ def test_what_is_wrong_is_said():
         ([layer, convpool.Activation("prelu", slopes=weights(4, 3, 3))], {}, "for 4 channels"),
         ([convpool.Scale(weights(3, 3, 4))], {"in_shape": (4, 3, 3)}, "first stage"),
         ([layer], {"layout": "NCHW"}, "layout"),
-        ([convpool.MaxPool(2, padding=(2, 0))], {"in_shape": (3, 8, 8)}, "size|shape"),
+        ([convpool.MaxPool(2, padding=(2, 0))], {"in_shape": (3, 8, 8)}, "stage 0, max_pool: invalid shape"),
+        ([layer, convpool.Layer(weights(4, 4, 2, 2), kernel="avx9")], {}, "stage 1, layer, kernel 'avx9': no kernel"),
     ):
         with pytest.raises(ValueError, match=words):
             convpool.Network(parts, **options)
@@ -221,12 +222,19 @@ SELF_TEST = (
 
 @pytest.mark.skipif(shutil.which("cc") is None or not os.environ.get("CONVPOOL_LIBRARY"), reason="no library to link")
 def test_the_header_tests_itself(tmp_path):
-    example("HWC").to_c(tmp_path / "net.h", "net")
     (tmp_path / "net.c").write_text(SELF_TEST)
     library = os.environ["CONVPOOL_LIBRARY"]
     command = ["cc", "-std=c11", f"-I{INCLUDE}", tmp_path / "net.c", library, f"-Wl,-rpath,{os.path.dirname(library)}"]
-    subprocess.run([*command, "-o", tmp_path / "net"], check=True)
-    subprocess.run([tmp_path / "net"], check=True, env={**os.environ, "CONVPOOL_KERNEL": ""})
+    by_kernels = [
+        convpool.Layer(weights(9, 8, 3, 3), in_shape=(8, 12, 12), padding=1, kernel="direct"),
+        convpool.Layer(weights(9, 9, 2, 2), pool=None, kernel="scalar-direct"),
+        convpool.Scale(weights(9), kernel="scalar"),
+        convpool.Layer(weights(9, 9, 2, 2), pool=None),
+    ]
+    for network in (example("HWC"), convpool.Network(by_kernels)):
+        network.to_c(tmp_path / "net.h", "net")
+        subprocess.run([*command, "-o", tmp_path / "net"], check=True)
+        subprocess.run([tmp_path / "net"], check=True, env={**os.environ, "CONVPOOL_KERNEL": ""})
 
 
 def test_the_command_line(tmp_path, capsys):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """ONNX files with what exporters leave, held to onnxruntime where it is installed, else to onnx's own evaluator."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -395,6 +397,69 @@ def test_agrees(name, tmp_path):
     result = network(x)
     assert result.shape == expected.shape
     assert np.abs(result - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-3)
+
+
+def test_average_pools(tmp_path):
+    """Of every extent, window, stride, padding and way to count, in ceil mode or not, as onnxruntime has them."""
+    pytest.importorskip("onnxruntime", reason="onnx's own evaluator counts padding otherwise")
+    seen = 0
+    for extent, window, stride, before, after, ceil, count in itertools.product(
+        (2, 3, 5, 8), (1, 2, 3), (1, 2, 3), (0, 1, 2), (0, 1, 2), (0, 1), (0, 1)
+    ):
+        if max(before, after) >= window or window > before + extent + after:
+            continue
+        g = Graph([1, 1, extent, extent + 1], 19).add(
+            "AveragePool",
+            kernel_shape=[window, window],
+            strides=[stride, stride],
+            pads=[before, after, after, before],
+            ceil_mode=ceil,
+            count_include_pad=count,
+        )
+        onnx.save(g.model(), tmp_path / "model.onnx")
+        x = np.random.default_rng(3).random((1, 1, extent, extent + 1), np.float32)
+        expected, result = evaluated(g.model(), x), convpool.load(tmp_path / "model.onnx")(x)
+        where = (extent, window, stride, before, after, ceil, count)
+        assert result.shape == expected.shape and np.allclose(result, expected, atol=1e-6), where
+        seen += 1
+    assert seen > 300
+
+
+def test_the_first_dimension_is_the_batch(tmp_path):
+    """For what knows channels, in three dimensions, too."""
+    for shape, kind, constants in (
+        ([1, 3, 5], "GlobalAveragePool", ()),
+        ([1, 3, 5], "GlobalMaxPool", ()),
+        ([3, 3, 5], "BatchNormalization", (weights(3), weights(3), weights(3), np.abs(weights(3)) + 1)),
+    ):
+        g = Graph(shape).add(kind, *constants)
+        onnx.save(g.model(), tmp_path / "model.onnx")
+        x = np.random.default_rng(3).random(shape, np.float32)
+        expected, result = evaluated(g.model(), x), convpool.load(tmp_path / "model.onnx")(x)
+        assert np.allclose(result.reshape(expected.shape), expected, atol=1e-6), (shape, kind)
+
+
+def test_integers_are_divided_towards_zero(tmp_path):
+    g = Graph([1, 4])
+    for name, values in (("a", [-7]), ("b", [2]), ("c", [9])):
+        g.initializers.append(numpy_helper.from_array(np.array(values), name))
+    g.node("Div", ["a", "b"]).node("Add", [g.last, "c"]).node("Cast", [g.last], to=TensorProto.FLOAT)
+    g.node("Mul", ["input", g.last])
+    onnx.save(g.model(), tmp_path / "model.onnx")
+    x = weights(1, 4)
+    assert np.allclose(convpool.load(tmp_path / "model.onnx")(x), evaluated(g.model(), x))
+
+
+def test_reductions_over_nothing(tmp_path):
+    for noop in (0, 1):
+        g = conv(Graph([1, 2, 5, 5]), 3, 2, 2, 2).add("ReduceSum", np.array([], np.int64), noop_with_empty_axes=noop)
+        onnx.save(g.model(), tmp_path / "model.onnx")
+        if noop == 0:
+            with pytest.raises(convpool.UnsupportedError, match="over all dimensions"):
+                convpool.load(tmp_path / "model.onnx")
+            continue
+        x = weights(1, 2, 5, 5)
+        assert np.allclose(convpool.load(tmp_path / "model.onnx")(x), evaluated(g.model(), x), atol=1e-6)
 
 
 @pytest.mark.parametrize("opset", [7, 9, 11, 13, 15, 18, 21])
