@@ -14,7 +14,7 @@ from ._network import Network
 
 
 def _load(arguments: argparse.Namespace) -> Network:
-    return load(arguments.model, output=arguments.output)
+    return load(arguments.model, output=arguments.output, in_shape=arguments.in_shape)
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -29,7 +29,7 @@ def bench(arguments: argparse.Namespace) -> None:
     if arguments.against:
         if not arguments.model.endswith(".onnx"):
             raise ValueError("--against is for .onnx files: onnxruntime reads no other")
-        others["onnxruntime"] = _bench.onnxruntime_call(arguments.model, arguments.output)
+        others["onnxruntime"] = _bench.onnxruntime_call(arguments.model, arguments.output, network.input_shape)
     print(_bench.report(network, others, arguments.seconds))
 
 
@@ -74,6 +74,11 @@ def seconds(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{text} is no length of time")
     return value
+
+
+def extents(text: str) -> tuple[int, ...]:
+    """The shape of an image: 28x28x1."""
+    return tuple(int(n) for n in text.split("x"))
 
 
 def names(text: str) -> list[str]:
@@ -146,7 +151,10 @@ def main(argv: list[str] | None = None) -> int:
         command.set_defaults(function=function)
         if function is not info:
             command.add_argument("model", metavar="MODEL", help=".h5, .hdf5, .keras, .onnx or .npz")
-            command.add_argument("--output", help="of an ONNX file with several outputs, the one that is wanted")
+            command.add_argument("--output", help="of a file with several outputs, the one that is wanted")
+            command.add_argument(
+                "--in-shape", type=extents, metavar="NxNxN", help="of one image, where the file leaves extents open"
+            )
         if function is bench:
             command.add_argument("--against", choices=["onnxruntime"], help="time it, too")
             command.add_argument("--seconds", type=seconds, default=1.0, help="how long to measure")

@@ -81,7 +81,7 @@ def stages(network: Network) -> list[tuple[str, str, Network, int]]:
     return rows
 
 
-def onnxruntime_call(path: str, output: str | None) -> Callable[[], Any]:
+def onnxruntime_call(path: str, output: str | None, in_shape: tuple[int, ...]) -> Callable[[], Any]:
     """The same file by onnxruntime, one thread."""
     import onnxruntime
 
@@ -89,7 +89,8 @@ def onnxruntime_call(path: str, output: str | None) -> Callable[[], Any]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
-    shape = [n if isinstance(n, int) and n > 0 else 1 for n in entry.shape]
+    given = [*[1] * (len(entry.shape) - len(in_shape)), *in_shape]
+    shape = [n if isinstance(n, int) and n > 0 else m for n, m in zip(entry.shape, given)]
     feed, wanted = {entry.name: np.ones(shape, np.float32)}, [output] if output else None
     return lambda: session.run(wanted, feed)
 

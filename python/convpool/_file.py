@@ -7,24 +7,33 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _library, _reference
-from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Builder
+from ._graph import LARGEST_IMAGE, MOST_WEIGHTS, MOST_WORK, Asked, Builder
 from ._merge import UnsupportedError, expand
 from ._network import Network, from_chw
-from ._stages import Plan, Stage
+from ._stages import Plan, Stage, image_shape
 from ._zip import check_zip
 
 FORMAT = 1
 SEED = 60
-CLOSE = 1e-4  # what float32 may make of the largest output
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how such files begin
+CLOSE = 1e-4  # what float32 may make of the largest output,
+ROUNDING = 2.0**-23  # and of the largest number on the way
 
 
-def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool = True) -> Network:
+def load(
+    file: str | os.PathLike[str],
+    *,
+    output: str | None = None,
+    in_shape: Sequence[int] | None = None,
+    check: bool = True,
+) -> Network:
     """Reads a trained network.
 
     Parameters
@@ -33,7 +42,9 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         ``.h5``, ``.hdf5`` or ``.keras`` (Keras 1, 2 and 3; needs h5py), ``.onnx`` (needs onnx), or ``.npz`` as
         `Network.save` writes it.
     output : str, optional
-        Of an ONNX file, the name of one of several outputs, or of a tensor before: what follows it is not read.
+        The name of one of several outputs, or of a tensor (ONNX) or layer (Keras) before: what follows it is not read.
+    in_shape : tuple of int, optional
+        The shape of one image, where the file leaves some of its extents open.
     check : bool
         Whether the network is held to a float64 computation in NumPy, on a random input; an .npz file to its own test
         case.
@@ -49,8 +60,9 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         The file holds what convpool cannot compute. The message says where.
     """
     path = os.fspath(file)
+    asked = Asked(output, None if in_shape is None else image_shape(in_shape))
     try:
-        return _load(path, output, check)
+        return _load(path, asked, check)
     except (OSError, ValueError, ImportError, MemoryError):
         raise
     except RuntimeError as error:
@@ -62,29 +74,29 @@ def load(file: str | os.PathLike[str], *, output: str | None = None, check: bool
         raise UnsupportedError(f"{path!r} is damaged, or of no known form: {kind}: {error}") from error
 
 
-def _load(path: str, output: str | None, check: bool) -> Network:
+def _load(path: str, asked: Asked, check: bool) -> Network:
     ending = os.path.splitext(path)[1].lower()
-    if output is not None and ending != ".onnx":
-        raise ValueError("output is for ONNX files")
+    if os.path.isdir(path) or ending not in (".h5", ".hdf5", ".keras", ".onnx", ".npz"):
+        raise ValueError(
+            f"{path!r} is no .h5, .hdf5, .keras, .onnx or .npz file: torch.onnx.export() makes .onnx of PyTorch's "
+            "models, tf2onnx of TensorFlow's"
+        )
     if ending == ".npz":
+        if asked != Asked():
+            raise ValueError("output and in_shape are for the files of Keras and ONNX")
         return _load_npz(path, check)
-    with open(path, "rb"):  # a file that cannot be read is told so, whatever the reader
-        pass
+    with open(path, "rb") as file:  # a file that cannot be read is told so, whatever the reader
+        start = file.read(8)
     builder: Builder
-    if ending in (".h5", ".hdf5"):
-        from ._keras_files import read_h5
-
-        builder = read_h5(path)
-    elif ending == ".keras":
-        from ._keras_files import read_keras
-
-        builder = read_keras(path)
-    elif ending == ".onnx":
+    if ending == ".onnx":
         from ._onnx import read_onnx
 
-        builder = read_onnx(path, output)
+        builder = read_onnx(path, asked)
     else:
-        raise ValueError(f"{path!r} is none of .h5, .hdf5, .keras, .onnx, .npz")
+        from ._keras_files import read_h5, read_keras
+
+        zipped = start.startswith(b"PK") or (ending == ".keras" and start != HDF5)  # whatever it is called
+        builder = (read_keras if zipped else read_h5)(path, asked)
     steps = list(builder.stages)
     plan = builder.finish()
     network = Network._of(plan._replace(stages=[as_float32(stage) for stage in plan.stages]))
@@ -109,7 +121,10 @@ def _check(network: Network, steps: list[Stage]) -> None:
     image = x.astype(np.float64).reshape(from_chw(network._shape, network._outside[1]))
     if network._outside[1] == "HWC":
         image = image.transpose(2, 0, 1)
-    expected = _reference.run(expand(steps, network._shape), image)
+    peak, expected = 0.0, image
+    for step in expand(steps, network._shape):
+        expected = _reference.apply(step, expected)
+        peak = max(peak, np.abs(expected[np.isfinite(expected)]).max(initial=0))
     if network._result[1] == "HWC":
         expected = expected.transpose(1, 2, 0)
     got = network(x).astype(np.float64).reshape(-1)
@@ -117,7 +132,7 @@ def _check(network: Network, steps: list[Stage]) -> None:
     largest = np.abs(expected[np.isfinite(expected)]).max(initial=1e-30)
     with np.errstate(invalid="ignore"):
         off = np.abs(got - expected)
-    wrong = (off > CLOSE * largest) | (np.isnan(got) != np.isnan(expected))
+    wrong = (off > CLOSE * largest + ROUNDING * peak) | (np.isnan(got) != np.isnan(expected))
     if wrong.any():
         raise RuntimeError(
             f"the network is off by {off[wrong].max() / largest:.2g} of its largest output: please report this file; "

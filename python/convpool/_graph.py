@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Builder:
         self.shape: Shape | None = None
         self._first: Shape = (1, 1, 1)
         self.where = "the input"
-        self.final: tuple[int, ...] | None = None  # the output's dimensions, where they are made of others at the end
+        self._torn: tuple[tuple[int, ...], UnsupportedError] | None = None  # dimensions that no groups of axes are
         self._sizes: dict[str, int] = {}
         self._groups: list[tuple[str, ...]] = []
         self._held = 0
@@ -68,12 +68,21 @@ class Builder:
     @property
     def dims(self) -> tuple[int, ...]:
         """The tensor's extents, without the batch's."""
-        return tuple(math.prod(self._sizes[axis] for axis in group) for group in self._groups)
+        return (
+            self._torn[0]
+            if self._torn
+            else tuple(math.prod(self._sizes[axis] for axis in group) for group in self._groups)
+        )
 
     @property
     def may_be_hwc(self) -> bool:
         """Whether the last dimension may be the channels."""
         return self.shape is None or self._groups[-1] == ("C",)
+
+    def _whole(self) -> None:
+        """The tensor's dimensions must be groups of axes."""
+        if self._torn:
+            raise self._torn[1]
 
     def _renumber(self, shape: tuple[int, ...]) -> None:
         self._sizes = {str(n): extent for n, extent in enumerate(shape) if extent > 1}
@@ -114,6 +123,7 @@ class Builder:
         """The tensor must be an image whose channels are this dimension. Whether its rows and columns have changed
         places: one row, or one column, may.
         """
+        self._whole()
         if len(self._groups) != 3:
             raise self.refuse(f"takes an image, but {len(self._groups)} dimensions come in")
         groups = list(self._groups)
@@ -130,6 +140,7 @@ class Builder:
 
     def _vector(self) -> tuple[str, ...]:
         """The tensor must have one dimension that is no 1; returns its axes in order."""
+        self._whole()
         if sum(bool(group) for group in self._groups) > 1:
             raise self.refuse(f"takes a vector, but {self.dims} come in")
         if self.shape is None:
@@ -182,6 +193,7 @@ class Builder:
     def row(self, channel_axis: int) -> Iterator[None]:
         """Within this a sequence, [channels, steps] or [steps, channels], is an image of one row; the axis is that
         image's."""
+        self._whole()
         if len(self._groups) != 2:
             raise self.refuse(f"takes a sequence, but {self.dims} come in")
         place = 1 if channel_axis == 0 else 0
@@ -217,6 +229,7 @@ class Builder:
 
     def dense(self, weights: Float64, bias: Float64 | None) -> None:
         """weights [inputs, outputs], over the last dimension."""
+        self._whole()
         if self.dims[-1] != weights.shape[0]:
             raise self.refuse(f"weights for {weights.shape[0]} inputs, but {self.dims[-1]} come in")
         last = len(self._groups) - 1
@@ -251,8 +264,13 @@ class Builder:
     def reduce(self, kind: str, axes: list[int], keep: bool) -> None:
         """kind: 'max_pool' or 'average_pool', of all pixels along some dimensions, which may be merged ones. keep:
         whether these stay, of one pixel each."""
+        self._whole()
         if max(axes) >= len(self._groups):
             raise self.refuse(f"takes an image, but {len(self._groups)} dimensions come in")
+        if self.shape is None and len(self._groups) == 2 and len(axes) == 1:  # a sequence
+            channels = 2 if axes == [0] else 0
+            with self.row(channels):
+                self._image(channels)
         if self.shape is None:
             if len(self._groups) != 3 or sorted(axes) not in ([1, 2], [0, 1]):
                 raise self.refuse(f"over the dimensions {axes} of {self.dims}: rows and columns of an image are needed")
@@ -335,6 +353,9 @@ class Builder:
         """What is broadcast over the tensor, all in one form: numbers, [channels], or [height, width, channels]. Before
         it is known which axes are which, they have a dimension for each of the input's, to be settled later.
         """
+        if all(values.size == 1 for values in operands):
+            return [values.reshape(()) for values in operands]
+        self._whole()
         rank, axes, narrow = len(self._groups), self._flat(), []
         for values in operands:
             shape = values.shape[-rank:] if values.ndim > rank and set(values.shape[:-rank]) == {1} else values.shape
@@ -365,6 +386,7 @@ class Builder:
 
     def softmax(self, axis: int, log: bool = False) -> None:
         """Over one dimension, which must be all that there is."""
+        self._whole()
         if any(group for n, group in enumerate(self._groups) if n != axis % len(self._groups)):
             raise self.refuse(f"is a softmax over one of several dimensions, {self.dims}: one of a vector is needed")
         self._vector()
@@ -381,12 +403,15 @@ class Builder:
 
     def transpose(self, order: tuple[int, ...]) -> None:
         """Dimensions in another order, without the batch's."""
+        self._whole()
         if sorted(order) != list(range(len(self._groups))):
             raise self.refuse(f"turns the dimensions by {order}, but there are {len(self._groups)}")
         self._groups = [self._groups[n] for n in order]
 
     def reshape(self, shape: tuple[int, ...]) -> None:
-        """Other dimensions for the same numbers; at most one -1."""
+        """Other dimensions for the same numbers; at most one -1. Where pixels are torn apart, nothing that knows axes
+        may follow.
+        """
         count = math.prod(self.dims)
         known = math.prod(n for n in shape if n != -1)
         if (
@@ -397,6 +422,7 @@ class Builder:
         ):
             raise self.refuse(f"reshapes {self.dims} to {shape}")
         shape = tuple(count // known if n == -1 else n for n in shape)
+        self._torn = None
         if self.shape is None and self._flat() == tuple(self._sizes):
             before = tuple(self._sizes.values())
             self._renumber(shape)
@@ -413,18 +439,20 @@ class Builder:
                 extent //= self._sizes[axes[0]]
                 group.append(axes.pop(0))
             if extent > 1:
-                raise self.refuse(f"reshapes {self.dims} to {shape}, which makes other pixels of them")
+                self._torn = shape, self.refuse(f"reshapes {self.dims} to {shape}, which makes other pixels of them")
+                return
             groups.append(tuple(group))
         self._groups = groups
 
     def finish(self) -> Plan:
         """The network."""
         self.where = "the output"
+        torn, self._torn = self._torn, None
         if self.shape is None:  # what there is knows no axes
             with self.row(0) if len(self._groups) == 2 else contextlib.nullcontext():
                 self._image(0) if len(self._groups) == 3 else self._vector()
         assert self.shape is not None
-        order = self._flat()
+        self._torn, order = torn, self._flat()
         fitting = [layout for layout in ("CHW", "HWC") if order == tuple(axis for axis in layout if axis in order)]
         if not fitting:
             raise self.refuse(f"its axes lie in the order {order}: C, H, W or H, W, C is needed")
@@ -439,9 +467,27 @@ class Builder:
             work, pooled, shape = work + stage.multiply_adds(shape), pooled + read, after
         if work > MOST_WORK or pooled > MOST_READ:
             raise UnsupportedError(f"takes {work:,} multiply-adds, and pools {pooled:,} numbers: no small network")
-        dims = self.dims if self.final is None else self.final
         layout = best_layout(fitting, self.shape, self.dims)
-        return Plan(stages, first, (self.input_shape, self.input_layout), (dims, layout))
+        return Plan(stages, first, (self.input_shape, self.input_layout), (self.dims, layout))
+
+
+class Asked(NamedTuple):
+    """What load() is told besides the file."""
+
+    output: str | None = None
+    in_shape: tuple[int, ...] | None = None
+
+
+def closed(extents: Sequence[int | None], in_shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one image, of which a file may leave extents open, and a user may say it."""
+    if in_shape is None and None in extents:
+        raise UnsupportedError(
+            f"the input's shape, {tuple(extents)}, has open extents: load(file, in_shape=...) says what they are"
+        )
+    shape = in_shape or extents
+    if len(shape) != len(extents) or any(m not in (None, n) for n, m in zip(shape, extents)):
+        raise UnsupportedError(f"the input's shape is {tuple(extents)}, not in_shape, {in_shape}")
+    return tuple(int(n) for n in shape if n is not None)
 
 
 def arrays_of(stage: Stage) -> dict[str, Float64]:

@@ -23,8 +23,8 @@ IGNORED = (
 KINDS = (
     "InputLayer Conv2D Convolution2D AtrousConvolution2D DepthwiseConv2D SeparableConv2D Dense MaxPooling2D "
     "AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D "
-    "BatchNormalization BatchNormalizationV1 Rescaling Normalization ZeroPadding2D Flatten Reshape Permute Activation "
-    "ReLU LeakyReLU ELU PReLU Softmax"
+    "BatchNormalization BatchNormalizationV1 SyncBatchNormalization Rescaling Normalization ZeroPadding2D Flatten "
+    "Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split() + _keras_ops.KINDS
 # Layers of a sequence, which are those of two dimensions on an image of one row, and what each of them has to say.
 IN_A_ROW = {
@@ -52,8 +52,9 @@ def pair(value: Any, what: str) -> tuple[int, int]:
 class Reader:
     """Adds the layers of one model to a Builder."""
 
-    def __init__(self, builder: Builder, flipped: bool) -> None:
+    def __init__(self, builder: Builder, version: int, flipped: bool) -> None:
         self.builder = builder
+        self.version = version  # the first number of it
         self.flipped = flipped  # Theano's convolution, in files of Keras 1
         self.axis = 2  # of channels
         self.config: Config = {}
@@ -61,10 +62,13 @@ class Reader:
 
     def layer(self, kind: str, config: Config, weights: dict[str, Float64]) -> None:
         """Adds one layer; refuses by name what is not known."""
-        self.builder.where = f"layer {config.get('name', '?')!r} ({kind})"
         self.config, self.weights = dict(config), weights
+        with self.builder.at(f"layer {config.get('name', '?')!r} ({kind})"):
+            self._dispatch(kind)
+
+    def _dispatch(self, kind: str) -> None:
         self.axis = self._channel_axis()
-        self._check_type(config.get("dtype"))
+        self._check_type(self._get("dtype"))
         if kind in IGNORED:
             return
         if kind in IN_A_ROW:
@@ -237,7 +241,7 @@ class Reader:
         factor = gamma / np.sqrt(variance + float(self._get("epsilon", default=1e-3)))
         self.builder.scale(factor.reshape(shape), (beta - mean * factor).reshape(shape))
 
-    _batchnormalizationv1 = _batchnormalization
+    _batchnormalizationv1 = _syncbatchnormalization = _batchnormalization
 
     def _rescaling(self) -> None:
         factor, shift = (np.asarray(self._get(name, default=d), float) for name, d in (("scale", 1), ("offset", 0)))
@@ -273,7 +277,12 @@ class Reader:
         self.builder.reshape((-1,))
 
     def _reshape(self) -> None:
-        self.builder.reshape(tuple(self._get("target_shape", default=[])))
+        shape = self._get("target_shape")
+        if shape is None:  # an operation, whose shape has the batch's dimension
+            batch, *shape = self._get("newshape", "shape", default=[0])
+            if batch not in (-1, 1, None) or (batch == -1 and math.prod(shape) != math.prod(self.builder.dims)):
+                raise self.builder.refuse(f"reshapes {('N', *self.builder.dims)} to {(batch, *shape)}")
+        self.builder.reshape(tuple(shape))
 
     def _permute(self) -> None:
         self.builder.transpose(tuple(n - 1 for n in self._get("dims", default=[])))
@@ -294,19 +303,27 @@ class Reader:
                 name = kind.lower()
         if name in ("relu", "relu6", "sigmoid", "tanh"):
             self.builder.activation(name)
-        elif name == "elu":
+        elif name == "hard_sigmoid":
+            self._hardsigmoid()
+        elif name == "hard_tanh":
+            self.builder.clip(-1, 1)
+        elif name in ("elu", "celu"):
             self.builder.activation("elu", 1.0)
         elif name == "leaky_relu":
             self.builder.activation("leaky_relu", 0.2)
         elif name == "selu":
             self._selu()
-        elif name in ("softmax", "log_softmax"):
+        elif name in ("softmax", "softmax_v2", "log_softmax"):
             self.builder.softmax(-1, name == "log_softmax")
         elif name not in ("linear", None):
             raise self.builder.refuse(
-                f"the activation {name!r} is not supported: relu, relu6, leaky_relu, elu, selu, sigmoid, tanh, softmax "
-                "or log_softmax is needed"
+                f"the activation {name!r} is not supported: relu, relu6, leaky_relu, elu, selu, sigmoid, hard_sigmoid, "
+                "tanh, hard_tanh, softmax or log_softmax is needed"
             )
+
+    def _hardsigmoid(self) -> None:
+        self.builder.scale(np.asarray(1 / 6 if self.version >= 3 else 0.2), np.asarray(0.5))
+        self.builder.clip(0, 1)
 
     def _selu(self) -> None:
         alpha, factor = 1.6732632423543772, 1.0507009873554805
@@ -317,12 +334,10 @@ class Reader:
         most, slope = self._get("max_value"), float(self._get("negative_slope", "alpha", default=0.0))
         if float(self._get("threshold", "theta", default=0.0)) != 0:
             raise self.builder.refuse("a ReLU with a threshold is not supported: 0 is needed")
-        if slope and most is not None:
-            raise self.builder.refuse("a ReLU with a slope and a largest value is not supported: one of them is needed")
+        largest = math.inf if most is None else float(most)
         if slope:
             self.builder.activation("leaky_relu", slope)
-        else:
-            self.builder.clip(0, math.inf if most is None else float(most))
+        self.builder.clip(-math.inf if slope else 0, largest)
 
     def _leakyrelu(self) -> None:
         self.builder.activation("leaky_relu", float(self._get("alpha", "negative_slope", default=0.3)))
@@ -342,6 +357,19 @@ class Reader:
             raise self.builder.refuse("takes a tensor and a constant, which are not in the file")
         first = operands[1] is None
         return first, _keras_ops.constant(operands[not first], len(self.builder.dims))
+
+    def _over(self, kind: str) -> None:
+        rank, axes = len(self.builder.dims) + 1, self._get("axis")
+        axes = [axes] if isinstance(axes, int) else axes
+        if not isinstance(axes, list) or not all(isinstance(n, int) and 0 < n % rank for n in axes):
+            raise self.builder.refuse(f"over the dimensions {axes}: the rows and columns of an image are needed")
+        self.builder.reduce(kind, [n % rank - 1 for n in axes], bool(self._get("keepdims", default=False)))
+
+    def _mean(self) -> None:
+        self._over("average_pool")
+
+    def _max(self) -> None:
+        self._over("max_pool")
 
     def _add(self) -> None:
         self.builder.scale(np.asarray(1.0), self._operand()[1])

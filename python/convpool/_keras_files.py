@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _hdf5, _keras_ops
-from ._graph import Builder, Float64, as_float64
+from ._graph import Asked, Builder, Float64, as_float64, closed
 from ._hdf5 import Group
 from ._keras import Config, Reader
 from ._merge import UnsupportedError
@@ -35,6 +35,7 @@ _ORDER = {
     "PReLU": ("alpha",),
     "Normalization": ("mean", "variance", "count"),
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "SyncBatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
 }
 
 
@@ -72,8 +73,8 @@ def _check_own(kind: str, layer: Config) -> None:
         )
 
 
-def chain(model: Config) -> list[tuple[str, Config]]:
-    """The layers of a Sequential model, or of a Functional one that is one chain, in order."""
+def chain(model: Config, output: str | None = None) -> list[tuple[str, Config]]:
+    """The layers of a Sequential model, or of a Functional one that is one chain, in order, up to the output."""
     if not isinstance(model, dict):
         raise UnsupportedError("the model's configuration is no object")
     kind, config = model.get("class_name"), model.get("config")
@@ -84,14 +85,15 @@ def chain(model: Config) -> list[tuple[str, Config]]:
     if not all(isinstance(layer, dict) for layer in config["layers"]):
         raise UnsupportedError("a layer is no object")
     layers = _numbered(config["layers"])
-    outputs = config.get("output_layers")
-    if isinstance(outputs, list) and len(outputs) > 1 and isinstance(outputs[0], list):
-        names = ", ".join(str(output[0]) for output in outputs)
-        raise UnsupportedError(f"the model has several outputs, {names}: one is needed")
     if kind in ("Functional", "Model"):
-        layers = _in_order(layers)
+        layers = _in_order(layers, output or _output(config, layers))
     elif kind != "Sequential":
         raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
+    elif output is not None:
+        names = [_name(layer) for layer in layers]
+        if output not in names:
+            raise UnsupportedError(f"the model has no layer {output!r}")
+        layers = layers[: names.index(output) + 1]
     flat: list[tuple[str, Config]] = []
     for layer in layers:
         inner = layer.get("config")
@@ -121,41 +123,45 @@ def _sources(node: Any) -> list[str]:
     return []
 
 
-def _in_order(layers: list[Config]) -> list[Config]:
-    after: dict[str, Config] = {}
-    start = []
-    for layer in layers:
-        sources = _sources(layer.get("inbound_nodes", []))
-        if not sources:
-            start.append(layer)
-        elif len(layer.get("inbound_nodes", [])) > 1:
-            raise UnsupportedError(
-                f"layer {layer.get('name')!r} ({layer.get('class_name')}) is used more than once: a layer of its own "
-                "for each use is needed"
-            )
-        elif len(sources) > 1:
-            raise UnsupportedError(
-                f"layer {layer.get('name')!r} ({layer.get('class_name')}) takes {len(sources)} inputs: a network "
-                "without branches is needed"
-            )
-        elif sources[0] in after:
-            raise UnsupportedError(
-                f"the output of layer {sources[0]!r} is used twice: a network without branches is needed"
-            )
-        else:
-            after[sources[0]] = layer
-    if len(start) != 1:
-        raise UnsupportedError(f"the model has {len(start)} inputs: one is needed")
-    order = start
-    while len(order) < len(layers):
-        following = after.pop(str(order[-1].get("name")), None)
-        if following is None:
+def _name(layer: Config) -> str:
+    inner = layer.get("config")
+    return str(layer.get("name") or (inner if isinstance(inner, dict) else {}).get("name"))
+
+
+def _output(config: Config, layers: list[Config]) -> str:
+    """The name of the layer whose output is the model's."""
+    outputs = config.get("output_layers")
+    if not isinstance(outputs, list) or not outputs:
+        used = {name for layer in layers for name in _sources(layer.get("inbound_nodes", []))}
+        names = [_name(layer) for layer in layers if _name(layer) not in used]
+    else:
+        names = [str(entry[0]) for entry in (outputs if isinstance(outputs[0], list) else [outputs])]
+    if len(names) != 1:
+        raise UnsupportedError(f"the model has several outputs, {', '.join(names)}: name one, load(file, output=...)")
+    return names[0]
+
+
+def _in_order(layers: list[Config], output: str) -> list[Config]:
+    """The layers that lead to an output."""
+    by_name = {_name(layer): layer for layer in layers}
+    if output not in by_name:
+        raise UnsupportedError(f"the model has no layer {output!r}")
+    order, wanted = list[Config](), [output]
+    while wanted:
+        layer = by_name.get(wanted[0])
+        if layer is None or len(order) == len(layers):
             raise UnsupportedError("the layers are no one chain")
-        order.append(following)
-    return order
+        what = f"layer {wanted[0]!r} ({layer.get('class_name')})"
+        wanted = _sources(layer.get("inbound_nodes", []))
+        if len(layer.get("inbound_nodes", [])) > 1:
+            raise UnsupportedError(f"{what} is used more than once: a layer of its own for each use is needed")
+        if len(wanted) > 1:
+            raise UnsupportedError(f"{what} takes {len(wanted)} inputs: a network without branches is needed")
+        order.append(layer)
+    return order[::-1]
 
 
-def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
+def _input_shape(layers: list[tuple[str, Config]], in_shape: tuple[int, ...] | None) -> tuple[int, ...]:
     for _, config in layers:
         shape = config.get("batch_input_shape") or config.get("batch_shape")
         if shape is None and config.get("input_shape"):
@@ -165,19 +171,29 @@ def _input_shape(layers: list[tuple[str, Config]]) -> tuple[int, ...]:
         if shape is not None:
             if isinstance(shape[0], list):
                 shape = shape[0]
-            if any(not isinstance(n, int) or n < 1 for n in shape[1:]):
-                raise UnsupportedError(f"the input's shape is {tuple(shape[1:])}: one without open extents is needed")
-            return tuple(shape[1:])
-    raise UnsupportedError("the model does not say its input's shape: build it with an input shape, and save it again")
+            if any(n is not None and not isinstance(n, int) for n in shape):
+                raise UnsupportedError(f"the input's shape is {shape}")
+            return closed(shape[1:], in_shape)
+    if in_shape is not None:
+        return in_shape
+    raise UnsupportedError("the model does not say its input's shape: load(file, in_shape=...) does")
 
 
-def _build(model: Config, flipped: bool, weights_of: Callable[[str, Config], dict[str, Float64]]) -> Builder:
-    layers = chain(model)
-    builder = Builder(_input_shape(layers))
-    reader = Reader(builder, flipped)
+def _build(
+    model: Config, asked: Asked, version: int, flipped: bool, weights_of: Callable[[str, Config], dict[str, Float64]]
+) -> Builder:
+    layers = chain(model, asked.output)
+    builder = Builder(_input_shape(layers, asked.in_shape))
+    reader = Reader(builder, version, flipped)
     for kind, config in layers:
         reader.layer(kind, config, weights_of(kind, config))
     return builder
+
+
+def _major(version: Any) -> int:
+    """The first number of a version; 1, whose files do not have it."""
+    match = re.match(r"[0-9]{1,3}", str(version))
+    return int(match[0]) if match else 1
 
 
 def _read(path: str | None, content: bytes = b"") -> Group:
@@ -202,7 +218,7 @@ def _within(group: Group | None, name: str) -> Group | None:
     return None
 
 
-def read_h5(path: str) -> Builder:
+def read_h5(path: str, asked: Asked) -> Builder:
     """A .h5 or .hdf5 file."""
     file = _read(path)
     text = file.attributes.get("model_config")
@@ -210,8 +226,8 @@ def read_h5(path: str) -> Builder:
         raise UnsupportedError("the file holds weights alone: save the whole model, model.save()")
     root = file.group("model_weights") or file
     said = {**root.attributes, **file.attributes}
-    version, backend = said.get("keras_version", ""), said.get("backend", "")
-    flipped = backend == "theano" or (not version.startswith(("2", "3")) and backend != "tensorflow")
+    version, backend = _major(said.get("keras_version")), said.get("backend", "")
+    flipped = backend == "theano" or (version < 2 and backend != "tensorflow")
 
     def weights_of(kind: str, config: Config) -> dict[str, Float64]:
         name = str(config.get("name"))
@@ -221,7 +237,7 @@ def read_h5(path: str) -> Builder:
         prefix = name + "_"  # Keras 1
         return {key[len(prefix) :] if key.startswith(prefix) else key: v for key, v in _weights(group).items()}
 
-    return _build(json.loads(text), flipped, weights_of)
+    return _build(json.loads(text), asked, version, flipped, weights_of)
 
 
 def _layers(group: Group) -> Group:
@@ -262,16 +278,17 @@ def _snake(kind: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
 
 
-def read_keras(path: str) -> Builder:
+def read_keras(path: str, asked: Asked) -> Builder:
     """A .keras file."""
     check_zip(path, MOST_BYTES)
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names or "model.weights.h5" not in names:
             raise UnsupportedError("the file holds no config.json and model.weights.h5, as Keras 3 writes them")
-        if archive.getinfo("config.json").file_size > MOST_TEXT:
+        texts = [name for name in ("config.json", "metadata.json") if name in names]
+        if any(archive.getinfo(name).file_size > MOST_TEXT for name in texts):
             raise UnsupportedError("the file's config.json is too large for a small network")
-        model = json.loads(archive.read("config.json"))
+        model, *more = (json.loads(archive.read(name)) for name in texts)
         file = _read(None, archive.read("model.weights.h5"))
 
     def weights_of(kind: str, config: Config) -> dict[str, Float64]:
@@ -285,4 +302,5 @@ def read_keras(path: str) -> Builder:
         found = {name: numbered.get(str(n)) for n, name in enumerate(_order(kind, config))}
         return {name: as_float64(v) for name, v in found.items() if v is not None and not isinstance(v, Group)}
 
-    return _build(model, False, weights_of)
+    said = more[0] if more and isinstance(more[0], dict) else {}
+    return _build(model, asked, _major(said.get("keras_version", 3)), False, weights_of)

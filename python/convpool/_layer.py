@@ -92,8 +92,8 @@ class Runner:
             out = np.empty(whole, FLOAT32)
         else:
             check_out(out, whole, x)
-        for image, result in zip(x, out):
-            self(image, result)
+        for index, image in enumerate(x):
+            self(image, out[index, ...])
         return out
 
 

@@ -5,215 +5,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from ._graph import Builder, Float64, as_float64
+from ._graph import Asked, Builder, Float64
 from ._merge import UnsupportedError
-from ._onnx_constants import Constants, attribute, onnx_module
-from ._piecewise import WHOLE, Slopes, slopes_after
+from ._onnx_constants import onnx_module
+from ._onnx_graph import Follower
 from ._stages import dilated, same_pads
 
-MOST_NODES = 5000
-MOST_BRANCHES = 8  # at hand at a time, and numbers that a slope of one may have
-MOST_SLOPES = 1 << 16
 
-
-class Reader:
-    """Follows the one tensor that leads from the input to an output."""
-
-    def __init__(self, model: Any, path: str, output: str | None, batched: bool | None = None) -> None:
-        self.said = batched
-        graph = model.graph
-        self.opset = max((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), default=1)
-        if self.opset < 7:
-            raise UnsupportedError(f"the file has opset {self.opset}: from 7 on they are supported")
-        if len(graph.node) > MOST_NODES:
-            raise UnsupportedError(f"the file has {len(graph.node)} nodes, which is no small network")
-        self.constants = Constants(path, graph, self.opset)
-        self.nodes = self._needed(graph, self._output(graph, output))
-        self.current = self.first = self._input(graph)
-        self.guessed = self.batched
-        self.shapes: dict[str, tuple[int, ...]] = {self.current: self.dims}
-        self.node: Any = None
-        self.users: dict[str, int] = {self.output: 1}  # of a tensor; on branches, those still to come
-        for name in (name for node in self.nodes if node.op_type != "Shape" for name in node.input):
-            self.users[name] = self.users.get(name, 0) + 1
-        self.in_a_row = False  # the tensor is a sequence that is followed as an image
-        self.branches: dict[str, Slopes] = {}  # what is at hand besides the tensor, of it
-
-    # ---- The graph ----
-
-    def _output(self, graph: Any, output: str | None) -> str:
-        names = [item.name for item in graph.output]
-        if output is None:
-            if not names:
-                raise UnsupportedError("the file has no output")
-            if len(names) != 1:
-                raise UnsupportedError(
-                    f"the file has several outputs, {', '.join(names)}: name one, load(file, output=...)"
-                )
-            output = names[0]
-        if output not in names and not any(output in node.output for node in graph.node):
-            raise UnsupportedError(f"the file has no output {output!r}, but {', '.join(names)}")
-        self.output = output
-        return output
-
-    def _needed(self, graph: Any, output: str) -> list[Any]:
-        """The nodes that lead to the output, in order."""
-        makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
-        wanted, found = [output], set()
-        while wanted:
-            index = makers.get(wanted.pop())
-            if index is not None and index not in found:
-                found.add(index)
-                wanted += [name for name in graph.node[index].input if name]
-        return [graph.node[index] for index in sorted(found)]
-
-    def _input(self, graph: Any) -> str:
-        used = {name for node in self.nodes for name in node.input} | {self.output}
-        inputs = [item for item in graph.input if item.name in used and item.name not in self.constants.tensors]
-        if len(inputs) != 1:
-            raise UnsupportedError(f"the output needs {len(inputs)} inputs: one is needed")
-        tensor = inputs[0].type.tensor_type
-        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
-        if not dims:
-            raise UnsupportedError("the file does not say its input's shape")
-        self.batched = len(dims) > 1 and (len(dims) != 3 or dims[0] <= 1) if self.said is None else self.said
-        self.batch = max(dims[0], 1) if self.batched else 1
-        image = tuple(dims[1:] if self.batched else dims)
-        if any(n < 1 for n in image):
-            raise UnsupportedError(
-                f"the input's shape is {tuple(dims)}: one without open extents is needed, but for the batch"
-            )
-        self.builder = Builder(image)
-        return str(inputs[0].name)
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """The tensor's extents, with the batch's."""
-        return (self.batch, *self.builder.dims) if self.batched else self.builder.dims
-
-    def weights(self, index: int, what: str) -> Float64:
-        """An input of this node that must be constant."""
-        array = self.constants.get(self.node.input[index]) if index < len(self.node.input) else None
-        if array is None:
-            raise self.builder.refuse(f"its {what} must be constant")
-        return as_float64(array)
-
-    def optional(self, index: int, what: str) -> Float64 | None:
-        """The same, where it may be missing."""
-        return self.weights(index, what) if index < len(self.node.input) and self.node.input[index] else None
-
-    def attribute(self, name: str, default: Any) -> Any:
-        """An attribute of this node."""
-        return attribute(self.node, name, default)
-
-    def run(self) -> Builder:
-        """Adds every node."""
-        for node in self.nodes:
-            self.node = node
-            self.builder.where = f"node {node.name or (node.output[0] if node.output else '?')!r} ({node.op_type})"
-            if node.domain not in ("", "ai.onnx"):
-                raise self.builder.refuse(f"operators of {node.domain!r} are not supported")
-            if node.op_type == "Shape":
-                self._shape()
-            elif node.op_type == "Constant" or all(self.constants.get(name) is not None for name in node.input if name):
-                refused = self.constants.compute(node)
-                if refused:
-                    raise self.builder.refuse(refused)
-            else:
-                self._apply()
-        if self.current != self.output:
-            raise UnsupportedError(f"the output {self.output!r} is no result of the input")
-        return self.builder
-
-    def _apply(self) -> None:
-        images = [name for name in self.node.input if name and self.constants.get(name) is None]
-        if self._branch(images):
-            return
-        if images != [self.current]:
-            raise self.builder.refuse(
-                f"takes {', '.join(map(repr, images))}, but only {self.current!r} is at hand: one without "
-                "branches is needed"
-            )
-        method: Callable[[], None] | None = getattr(self, "op_" + self.node.op_type, None)
-        if method is None:
-            raise self.builder.refuse(
-                "operators of this kind are not supported: load(file, output=...) takes a tensor before it"
-            )
-        method()
-        self.current = self.node.output[0]
-        self.shapes[self.current] = self.dims
-
-    def _branch(self, images: list[str]) -> bool:
-        """Follows branches that come to an activation; False where this node is on none."""
-        if not self.branches and self.users.get(self.current, 0) > 1:
-            self.branches = {self.current: WHOLE}
-        if not self.branches or any(name not in self.branches for name in images):
-            return False
-        operands = [
-            self.branches[name] if name in images else self.constants.get(name) for name in self.node.input if name
-        ]
-        shapes = [
-            array.shape for x in operands for array in (x if isinstance(x, Slopes) else (x,)) if array is not None
-        ]
-        after = None
-        with contextlib.suppress(ValueError):  # they may not fit one another
-            if len(self.branches) <= MOST_BRANCHES and math.prod(np.broadcast_shapes(*shapes)) <= MOST_SLOPES:
-                after = slopes_after(self.node.op_type, operands, self.attribute("alpha", 0.01))
-        if after is None:
-            raise self.builder.refuse(
-                "lies on one of several branches that come to no activation that is supported: a network without "
-                "branches is needed"
-            )
-        for name in images:
-            self.users[name] -= 1
-            if self.users[name] == 0:
-                del self.branches[name]
-        self.branches[self.node.output[0]] = after
-        if len(self.branches) == 1:
-            self.branches = {}
-            self._piecewise(after)
-            self.current = self.node.output[0]
-            self.shapes[self.current] = self.dims
-        return True
-
-    def _piecewise(self, slopes: Slopes) -> None:
-        """An activation, and what its result is multiplied by."""
-        above, below = (self._without_batch(as_float64(array)) for array in slopes)
-        if not (above > 0).all():
-            raise self.builder.refuse("ends branches that come to no activation: they may not fall above 0")
-        ratio = below / above
-        if not ratio.any():
-            self.builder.activation("relu")
-        elif (ratio != 1).any():
-            self.builder.prelu(ratio)
-        if (above != 1).any():
-            self.builder.scale(above, np.asarray(0.0))
-
-    def _without_batch(self, values: Float64) -> Float64:
-        """What is broadcast over the tensor, without the batch's dimension."""
-        if self.batched and values.ndim == len(self.dims):
-            if values.shape[0] != 1:
-                raise self.builder.refuse(f"an operand of shape {values.shape}")
-            values = np.asarray(values[0])
-        return values
-
-    # ---- Constants ----
-
-    def _shape(self) -> None:
-        name = self.node.input[0]
-        array = self.constants.get(name)
-        shape = self.shapes.get(name) if array is None else array.shape
-        if shape is None:
-            raise self.builder.refuse(f"the shape of {name!r} is not known")
-        shape = shape[slice(self.attribute("start", 0), self.attribute("end", None))]
-        self.constants.known[self.node.output[0]] = np.array(shape, np.int64)
-
-    # ---- Operators ----
+class Reader(Follower):
+    """Adds the operators."""
 
     def axis(self, axis: int) -> int:
         """A dimension as the builder counts it."""
@@ -439,21 +243,27 @@ class Reader:
 
     def op_Max(self) -> None:
         values, _ = self._constant_operand()
-        if len(self.node.input) != 2 or values.size != 1 or values.any():
-            raise self.builder.refuse("is a maximum with other numbers than 0")
-        self.builder.activation("relu")
+        if len(self.node.input) != 2 or values.size != 1:
+            raise self.builder.refuse("is a maximum with several numbers: one is needed")
+        self.builder.clip(float(values.reshape(())), math.inf)
 
     def op_Min(self) -> None:
         values, _ = self._constant_operand()
-        last = self.builder.stages[-1] if self.builder.stages else None
-        if last is None or last.activation != "relu" or values.size != 1 or float(values.reshape(())) != 6:
-            raise self.builder.refuse("is a minimum that is not that of a ReLU with 6")
-        last.activation = "relu6"
+        if len(self.node.input) != 2 or values.size != 1:
+            raise self.builder.refuse("is a minimum with several numbers: one is needed")
+        low, last = -math.inf, self.builder.stages[-1] if self.builder.stages else None
+        if last is not None and last.kind == "activation" and last.activation == "relu" and values > 0:
+            low = 0.0
+            self.builder.stages.pop()
+        self.builder.clip(low, float(values.reshape(())))
 
     def op_Celu(self) -> None:
-        if self.attribute("alpha", 1.0) != 1:
-            raise self.builder.refuse("has an alpha other than 1")
+        alpha = np.asarray(self.attribute("alpha", 1.0))
+        if alpha == 0:
+            raise self.builder.refuse("has an alpha of 0")
+        self.builder.scale(1 / alpha, np.asarray(0.0))
         self.builder.activation("elu", 1.0)
+        self.builder.scale(alpha, np.asarray(0.0))
 
     def op_Gather(self) -> None:
         index, axis = self.weights(1, "index"), self.attribute("axis", 0)
@@ -530,17 +340,8 @@ class Reader:
         if self.batch > 1 or whole[:1] == [1]:
             if whole[0] != self.batch:
                 raise self.builder.refuse(f"reshapes {self.dims} to {shape}, and the batch with it")
-            self.batched = True
-            target = tuple(whole[1:]) or (1,)
-        else:
-            self.batched = False
-            target = tuple(whole)
-        try:
-            self.builder.reshape(target)
-        except UnsupportedError:
-            if self.node.output[0] != self.output:
-                raise
-            self.builder.final = target  # nothing reads it
+        self.batched = self.batch > 1 or whole[:1] == [1]
+        self.builder.reshape(tuple(whole[1:] if self.batched else whole))
 
     def op_Reshape(self) -> None:
         numbers = (
@@ -582,19 +383,19 @@ class Reader:
         self._whole_reshape([1 if i in places else rest.pop(0) for i in range(rank)])
 
 
-def read_onnx(path: str, output: str | None) -> Builder:
+def read_onnx(path: str, asked: Asked) -> Builder:
     """A .onnx file."""
     model = onnx_module().load(path, load_external_data=False)
     if not model.graph.node:
         raise UnsupportedError("the file is empty: it has no nodes")
-    reader = Reader(model, path, output)
+    reader = Reader(model, path, asked)
     try:
         return reader.run()
     except UnsupportedError:
         if len(reader.shapes[reader.first]) not in (2, 3):
             raise
         try:  # whether the first dimension is the batch's is a guess there
-            return Reader(model, path, output, not reader.guessed).run()
+            return Reader(model, path, asked, not reader.guessed).run()
         except UnsupportedError:
             pass
         raise

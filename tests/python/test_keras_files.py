@@ -142,12 +142,23 @@ def test_functions_of_tensorflow(tmp_path):
         ("math.negative", None, {"name": None}),
         ("clip_by_value", None, {"clip_value_min": -1.0, "clip_value_max": 0.25}),
         ("math.tanh", None, {"name": None}),
+        ("math.reduce_mean", None, {"axis": [1, -2], "keepdims": True}),
+        ("reshape", None, {"shape": [-1, 3]}),
     ]
     write(tmp_path / "m.h5", functions(*steps), {}, "2.11.0")
     x = np.random.default_rng(1).random((6, 6, 3), np.float32) * 600
     y = 1 - 2 * (x.astype(float) / 255 - [0.1, 0.2, 0.3])
     y = np.where(y < 0, 0.2 * 0.5 * y, y)
-    assert np.allclose(convpool.load(tmp_path / "m.h5")(x), np.tanh(np.clip(-(y + 0.5), -1, 0.25)), atol=1e-6)
+    y = np.tanh(np.clip(-(y + 0.5), -1, 0.25)).mean((0, 1))
+    assert np.allclose(convpool.load(tmp_path / "m.h5")(x), y, atol=1e-6)
+
+
+@pytest.mark.parametrize(("version", "slope"), [("2.11.0", 0.2), ("3.4.1", 1 / 6)])
+def test_hard_sigmoid_has_changed(version, slope, tmp_path):
+    model = keras_2(("Activation", {"activation": "hard_sigmoid"}), shape=(6, 6, 3))
+    write(tmp_path / "m.h5", model, {}, version)
+    x = np.random.default_rng(1).random((6, 6, 3), np.float32) * 10 - 5
+    assert np.allclose(convpool.load(tmp_path / "m.h5")(x), np.clip(slope * x + 0.5, 0, 1), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -360,6 +360,21 @@ def numbers_of_a_vector():
     return conv(g, 4, 2, 3, 3).add("Flatten").add("Mul", weights(64)).add("Gemm", weights(64, 3))
 
 
+def squeezed():
+    return conv(Graph([1, 2, 5, 5]), 1, 2, 5, 5).add("Flatten").add("Sigmoid").add("Squeeze", np.array([1]))
+
+
+def shaped_and_scaled():
+    g = conv(Graph([1, 2, 5, 5]), 3, 2, 2, 2).add("Reshape", np.array([1, 4, 12])).add("Tanh").add("Mul", np.float32(3))
+    return g.add("Cast", to=TensorProto.FLOAT)
+
+
+def bounded():
+    g = conv(Graph([1, 2, 5, 5]), 3, 2, 2, 2).add("Max", np.float32(-0.2)).add("Min", np.float32(0.3))
+    g = conv(g, 3, 3, 1, 1).add("Max", np.float32(0)).add("Min", np.float32(6))
+    return conv(g, 3, 3, 1, 1).add("Celu", alpha=0.4).add("HardSigmoid")
+
+
 MODELS = {
     function.__name__: function
     for function in (
@@ -368,7 +383,7 @@ MODELS = {
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
         leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_turned, sequence_averaged,
-        numbers_of_their_own, numbers_of_a_vector,
+        squeezed, shaped_and_scaled, bounded, numbers_of_their_own, numbers_of_a_vector,
     )
 }  # fmt: skip
 
@@ -437,6 +452,28 @@ def test_the_first_dimension_is_the_batch(tmp_path):
         x = np.random.default_rng(3).random(shape, np.float32)
         expected, result = evaluated(g.model(), x), convpool.load(tmp_path / "model.onnx")(x)
         assert np.allclose(result.reshape(expected.shape), expected, atol=1e-6), (shape, kind)
+
+
+def test_nodes_in_any_order(tmp_path):
+    model = lenet().model()
+    nodes = list(model.graph.node)[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, tmp_path / "model.onnx")
+    onnx.save(lenet().model(), tmp_path / "sorted.onnx")
+    x = weights(1, 20, 20)
+    assert (convpool.load(tmp_path / "model.onnx")(x) == convpool.load(tmp_path / "sorted.onnx")(x)).all()
+
+
+def test_open_extents(tmp_path):
+    g = conv(Graph(["n", 3, "h", "w"]), 4, 3, 3, 3).add("GlobalAveragePool")
+    onnx.save(g.model(), tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match=r"\(3, None, None\).*in_shape"):
+        convpool.load(tmp_path / "model.onnx")
+    x = weights(1, 3, 8, 9)
+    assert np.allclose(
+        convpool.load(tmp_path / "model.onnx", in_shape=(3, 8, 9))(x), evaluated(g.model(), x), atol=1e-6
+    )
 
 
 def test_integers_are_divided_towards_zero(tmp_path):
@@ -647,7 +684,7 @@ def magnitude(g):
         (lambda g: g.add("Softmax", axis=1), "softmax over one of several dimensions"),
         (lambda g: g.add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), None, mode="reflect"), "reflect"),
         (lambda g: g.add("Pad", np.array([0, 1, 0, 0, 0, 0, 0, 0])), "pads"),
-        (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])).add("Relu"), "makes other pixels"),
+        (lambda g: g.add("Reshape", np.array([1, 6, 4, 6])).add("MaxPool", kernel_shape=[2, 2]), "makes other pixels"),
         (lambda g: g.add("InstanceNormalization", weights(4), weights(4)), "InstanceNormalization"),
         (add_branch, "branches"),
         (residual, "branches"),
