@@ -231,7 +231,7 @@ static network_step make_step(const convpool_stage *stage, const checked *c, cha
     *memory += c->bytes;
     if (stage->kind == CONVPOOL_STAGE_LAYER) {
         s.run = run_layer;
-        convpool_layer_create_in(&c->spec, stage->weights, stage->bias, own, c->bytes, &s.layer);
+        convpool_layer_create_in(&c->spec, stage->weights, stage->bias, own, c->bytes, &s.layer); /* as checked */
         return s;
     }
     s.run = run_between;

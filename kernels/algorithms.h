@@ -26,7 +26,7 @@ static bool direct_is_by_pixel(const convpool_shape *s) {
     size_t pixels = s->out_height * s->out_width;
     if (!point && s->channels < 8) return true;
     if (point && pixel_direct_fits(s) == 0) return false;
-    return arrange_by_pixel(s, point ? arrange_point : arrange_direct, s->pool ? 4 * pixels : pixels, pixels,
+    return arrange_by_pixel(s, point ? tune_point : tune_direct, s->pool ? 4 * pixels : pixels, pixels,
                             pixel_direct_step(s->pool));
 }
 
@@ -81,14 +81,30 @@ static void direct_kernel_run(const convpool_job *job) {
 
 #define DIRECT_COST \
     { \
-        1, 0, 0, 1, OF_FAMILY(1.025, 0.968), {OF_FAMILY(13.67, 4.2), OF_FAMILY(30.88, 0.95)}, \
-            {OF_FAMILY(3.584, 3.32), OF_FAMILY(2.347, 3.3)}, OF_FAMILY(1.131, 0.447), COST_FAR, OF_FAMILY(7032, 822) \
+        .tile = 1, .least = 1, .pair = OF_FAMILY(1.025, 0.968), \
+        .input = {OF_FAMILY(13.67, 4.2), OF_FAMILY(30.88, 0.95)}, \
+        .output = {OF_FAMILY(3.584, 3.32), OF_FAMILY(2.347, 3.3)}, .weight = OF_FAMILY(1.131, 0.447), .far = COST_FAR, \
+        .once = OF_FAMILY(7032, 822), \
     }
 #define DIRECT_KERNEL(isa) \
     { \
-        isa "-direct", "direct", DIRECT_COST, direct_kernel_packed_size, direct_kernel_pack, \
-            direct_kernel_scratch_size, direct_row_step, direct_kernel_error_bound, direct_kernel_run \
+        .name = isa "-direct", .algorithm = "direct", .cost = DIRECT_COST, .packed_size = direct_kernel_packed_size, \
+        .pack = direct_kernel_pack, .scratch_size = direct_kernel_scratch_size, .row_step = direct_row_step, \
+        .error_bound = direct_kernel_error_bound, .run = direct_kernel_run, \
     }
+
+#if CONVPOOL_WINOGRAD22 || CONVPOOL_WINOGRAD32 || CONVPOOL_WINOGRAD23
+static double winograd_kernel_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) {
+    double bound = winograd_error_bound(s, packed, max_abs_input);
+    vec_end();
+    return bound;
+}
+
+static void winograd_kernel_run(const convpool_job *job) {
+    winograd_run_layer(job);
+    vec_end();
+}
+#endif
 
 #define WINOGRAD_ALGORITHM(of) \
     static size_t winograd_##of##_packed_size(const convpool_shape *s) { \
@@ -109,15 +125,6 @@ static void direct_kernel_run(const convpool_job *job) {
         size_t step = winograd_row_step(s, winograd_##of); \
         vec_end(); \
         return step; \
-    } \
-    static double winograd_##of##_error_bound(const convpool_shape *s, const void *packed, double max_abs_input) { \
-        double bound = winograd_error_bound(s, packed, max_abs_input); \
-        vec_end(); \
-        return bound; \
-    } \
-    static void winograd_##of##_run(const convpool_job *job) { \
-        winograd_run_layer(job); \
-        vec_end(); \
     }
 #if CONVPOOL_WINOGRAD22
 WINOGRAD_ALGORITHM(22)
@@ -131,24 +138,31 @@ WINOGRAD_ALGORITHM(23)
 
 #define WINOGRAD_COST_22 \
     { \
-        2, 2, 0, COST_LEAST, OF_FAMILY(8.911, 9.42), {OF_FAMILY(99.4, 31.7), OF_FAMILY(81.44, 28.3)}, \
-            {OF_FAMILY(64.42, 44), OF_FAMILY(21.59, 17.5)}, OF_FAMILY(1.951, 0.457), COST_FAR, OF_FAMILY(19580, 3900) \
+        .tile = 2, .filter = 2, .least = COST_LEAST, .pair = OF_FAMILY(8.911, 9.42), \
+        .input = {OF_FAMILY(99.4, 31.7), OF_FAMILY(81.44, 28.3)}, \
+        .output = {OF_FAMILY(64.42, 44), OF_FAMILY(21.59, 17.5)}, .weight = OF_FAMILY(1.951, 0.457), .far = COST_FAR, \
+        .once = OF_FAMILY(19580, 3900), \
     }
 #define WINOGRAD_COST_32 \
     { \
-        3, 2, 0, COST_LEAST, OF_FAMILY(14.91, 17.2), {OF_FAMILY(185.4, 72.7), OF_FAMILY(178.6, 79.3)}, \
-            {OF_FAMILY(158.9, 77.7), OF_FAMILY(97.77, 78.8)}, OF_FAMILY(2.224, 0.456), COST_FAR, OF_FAMILY(9376, 2890) \
+        .tile = 3, .filter = 2, .least = COST_LEAST, .pair = OF_FAMILY(14.91, 17.2), \
+        .input = {OF_FAMILY(185.4, 72.7), OF_FAMILY(178.6, 79.3)}, \
+        .output = {OF_FAMILY(158.9, 77.7), OF_FAMILY(97.77, 78.8)}, .weight = OF_FAMILY(2.224, 0.456), \
+        .far = COST_FAR, .once = OF_FAMILY(9376, 2890), \
     }
 #define WINOGRAD_COST_23 \
     { \
-        2, 3, 5, COST_LEAST, OF_FAMILY(6.966, 18.9), \
-            {OF_FAMILY(258.6, 23.6), OF_FAMILY(212.4, 41.9), OF_FAMILY(876.7, 128)}, \
-            {OF_FAMILY(129, 53.2), OF_FAMILY(110.5, 50.6)}, OF_FAMILY(1.811, 0.45), COST_FAR, OF_FAMILY(18900, 6700) \
+        .tile = 2, .filter = 3, .wide = 5, .least = COST_LEAST, .pair = OF_FAMILY(6.966, 18.9), \
+        .input = {OF_FAMILY(258.6, 23.6), OF_FAMILY(212.4, 41.9), OF_FAMILY(876.7, 128)}, \
+        .output = {OF_FAMILY(129, 53.2), OF_FAMILY(110.5, 50.6)}, .weight = OF_FAMILY(1.811, 0.45), .far = COST_FAR, \
+        .once = OF_FAMILY(18900, 6700), \
     }
 #define WINOGRAD_KERNEL(isa, of) \
     { \
-        isa "-winograd" #of, "winograd" #of, WINOGRAD_COST_##of, winograd_##of##_packed_size, winograd_##of##_pack, \
-            winograd_##of##_scratch_size, winograd_##of##_row_step, winograd_##of##_error_bound, winograd_##of##_run \
+        .name = isa "-winograd" #of, .algorithm = "winograd" #of, .cost = WINOGRAD_COST_##of, \
+        .packed_size = winograd_##of##_packed_size, .pack = winograd_##of##_pack, \
+        .scratch_size = winograd_##of##_scratch_size, .row_step = winograd_##of##_row_step, \
+        .error_bound = winograd_kernel_error_bound, .run = winograd_kernel_run, \
     }
 
 /* The rows of an ISA's table, best first, of what is built. */

@@ -6,8 +6,6 @@
 
 #include "packed.h"
 
-enum { arrange_direct, arrange_winograd22, arrange_winograd32, arrange_winograd23, arrange_point /* direct, 1x1 */ };
-
 /* Whether lanes may run over pixels at all: without that, the library is a third smaller. Only images of
  * [channels][height][width] are computed so, which a network has at most at its ends. */
 #ifdef CONVPOOL_NO_PIXELS
@@ -23,8 +21,8 @@ static bool arrange_by_pixel(const convpool_shape *s, int algorithm, size_t tile
     tune_pixels tune = tune_by_pixel[algorithm][s->pool];
     if (!arrange_pixels) return false;
     if (vec_lanes == 1) return true;
-    double pixels = (double)units / (double)packed_round_up(units, step);
-    double channels = (double)s->out_channels / (double)packed_round_up(s->out_channels, vec_lanes);
+    double pixels = (double)units / (double)size_round_up(units, step);
+    double channels = (double)s->out_channels / (double)size_round_up(s->out_channels, vec_lanes);
     return tiles > 12 && s->channels <= tune.channels && pixels >= tune.percent / 100.0 * channels;
 }
 

@@ -32,21 +32,21 @@ enum {
 
 /* Vectors of output channels that are computed together: more where there are few pixels, to keep as many sums. */
 static packed_blocks direct_blocks(const convpool_shape *s) {
-    size_t slots = packed_min(s->conv_height * s->conv_width, product_at_many);
-    size_t vecs = packed_min(tune_sums / slots, product_at_vecs), all = (s->out_channels + vec_lanes - 1) / vec_lanes;
-    return (packed_blocks){packed_even(all, vecs) * vec_lanes, vec_lanes};
+    size_t slots = size_min(s->conv_height * s->conv_width, product_at_many);
+    size_t vecs = size_min(tune_sums / slots, product_at_vecs), all = (s->out_channels + vec_lanes - 1) / vec_lanes;
+    return (packed_blocks){size_even(all, vecs) * vec_lanes, vec_lanes};
 }
 
 static size_t direct_slots_of_block(const convpool_shape *s) {
-    size_t window = s->pool ? 4 : 1, most = packed_min(direct_slots, direct_sums / direct_blocks(s).most);
-    size_t pixels = packed_min(most / window, s->out_height * s->out_width);
+    size_t window = s->pool ? 4 : 1, most = size_min(direct_slots, direct_sums / direct_blocks(s).most);
+    size_t pixels = size_min(most / window, s->out_height * s->out_width);
     return window * (pixels ? pixels : 1);
 }
 
 /* ---- Packed: bias, slopes and weights, and behind them the terms' distances ---- */
 
 static size_t direct_terms(const convpool_shape *s) { /* in bytes: where they begin */
-    return packed_round_up(packed_blocks_size(s, direct_blocks(s)), CONVPOOL_ALIGNMENT);
+    return size_round_up(packed_blocks_size(s, direct_blocks(s)), CONVPOOL_ALIGNMENT);
 }
 
 static size_t direct_packed_size(const convpool_shape *s) { return direct_terms(s) + s->depth * sizeof(size_t); }
@@ -90,7 +90,7 @@ static direct_call direct_begin(const convpool_shape *s, const float *packed, vo
     direct_call a = {.shape = s, .blocks = direct_blocks(s), .bias = packed};
     a.weights = packed + packed_weights(s, a.blocks);
     a.terms = (const size_t *)(const void *)((const char *)packed + direct_terms(s));
-    a.sums = packed_align(scratch) + source_floats(s, source_in_place(s), direct_window_rows(s));
+    a.sums = scratch_align(scratch) + source_floats(s, source_in_place(s), direct_window_rows(s));
     return a;
 }
 
@@ -110,7 +110,7 @@ static void direct_make_block(const direct_call *a, size_t first, size_t pixels,
     size_t row = first / s->out_width, column = first % s->out_width, *at = b->at;
     b->slots = window * window * pixels;
     for (size_t n; pixels > 0; pixels -= n, row++, column = 0) {
-        n = packed_min(pixels, s->out_width - column);
+        n = size_min(pixels, s->out_width - column);
         size_t upper = (window * row - a->first_row) * down + window * column * across;
         size_t lower = upper + (window * row + 1 < s->conv_height ? down : 0);
         for (size_t i = 0; i < n; i++, upper += window * across, lower += window * across) {
@@ -185,7 +185,7 @@ static void direct_run_blocks(const direct_call *a, size_t row, size_t end, floa
     direct_block b;
     b.groups.rows = 0;
     for (size_t first = row * s->out_width, pixels; first < last; first += pixels) {
-        pixels = packed_min(most, last - first);
+        pixels = size_min(most, last - first);
         direct_make_block(a, first, pixels, &b);
         for (size_t o = 0; o < s->out_channels;)
             o += direct_pixels(a, &b, first, pixels, o, output);
@@ -230,7 +230,7 @@ static bool direct_is_halved(const convpool_shape *s) { return s->out_channels <
 static void direct_row_halves(const direct_call *a, product_row *p, size_t first, size_t pixels, size_t rows,
                               float *output) {
     const convpool_shape *s = a->shape;
-    const size_t half = product_row_half, even = packed_round_up(pixels, 2);
+    const size_t half = product_row_half, even = size_round_up(pixels, 2);
     finish_pixels to = finish_to(s, output, first, pixels, 0, half);
     bool in_place = finish_is_plain(s) && s->output_hwc && s->out_channels == half;
     size_t row = in_place ? s->out_width * half : even * half; /* floats from a row's results to the next one's */
@@ -268,9 +268,9 @@ static void direct_run_rows(const direct_call *a, size_t row, size_t end, float 
                      .floor = finish_floor(s)};
     bool halves = direct_is_halved(s);
     for (size_t rows; row < end; row += rows) {
-        rows = halves && !s->pool ? packed_min(2, end - row) : 1;
+        rows = halves && !s->pool ? size_min(2, end - row) : 1;
         for (size_t column = 0, pixels; column < s->out_width; column += pixels) {
-            pixels = packed_even(s->out_width - column, most);
+            pixels = size_even(s->out_width - column, most);
             p.rows[0] = a->rows + (window * row - a->first_row) * down + window * column * step.column;
             p.rows[1] = p.rows[0] + (s->pool || rows == 2 ? down : 0);
             if (halves) direct_row_halves(a, &p, row * s->out_width + column, pixels, rows, output);
@@ -287,10 +287,10 @@ static void direct_run(const convpool_job *job) {
            rows = (source_window_rows(s, source_in_place(s), window) + window - 1) / window;
     size_t row = job->first_row, end = row + job->row_count;
     for (size_t count; row < end; row += count) {
-        count = packed_min(rows, end - row);
+        count = size_min(rows, end - row);
         a.first_row = window * row;
         a.rows = source_rows(s, source_in_place(s), job->input, a.first_row,
-                             packed_min(window * count, s->conv_height - a.first_row), packed_align(job->scratch));
+                             size_min(window * count, s->conv_height - a.first_row), scratch_align(job->scratch));
         (direct_is_by_row(s) ? direct_run_rows : direct_run_blocks)(&a, row, row + count, job->output);
     }
 }

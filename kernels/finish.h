@@ -46,7 +46,7 @@ typedef struct finish_pixels {
 VEC_INLINE finish_pixels finish_to(const convpool_shape *s, float *output, size_t first, size_t count, size_t o,
                                    size_t channels) {
     size_t plane = s->out_height * s->out_width;
-    finish_pixels p = {.count = count, .channels = packed_min(channels, s->out_channels - o), .plane = 1, .pixel = 1};
+    finish_pixels p = {.count = count, .channels = size_min(channels, s->out_channels - o), .plane = 1, .pixel = 1};
     if (s->output_hwc)
         p.pixel = s->out_channels;
     else

@@ -8,29 +8,11 @@
 #ifndef CONVPOOL_PACKED_H
 #define CONVPOOL_PACKED_H
 
-#include "kernel.h"
-#include "vector/vector.h"
+#include "sizes.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
-
-VEC_INLINE size_t packed_min(size_t a, size_t b) { return a < b ? a : b; }
-VEC_INLINE size_t packed_max(size_t a, size_t b) { return a > b ? a : b; }
-VEC_INLINE size_t packed_round_up(size_t a, size_t multiple) { return (a + multiple - 1) / multiple * multiple; }
-
-/* The first float of scratch that is aligned. */
-static inline float *packed_align(void *scratch) {
-    uintptr_t misaligned = (uintptr_t)scratch % CONVPOOL_ALIGNMENT;
-    return (float *)((char *)scratch + (misaligned ? CONVPOOL_ALIGNMENT - misaligned : 0));
-}
-
-/* The least part that cuts `all` into as few parts as `most` does. */
-VEC_INLINE size_t packed_even(size_t all, size_t most) {
-    size_t parts = (all + most - 1) / most;
-    return (all + parts - 1) / parts;
-}
 
 /* The output channels of a block, and what the last block's are a multiple of. */
 typedef struct packed_blocks {
@@ -38,7 +20,7 @@ typedef struct packed_blocks {
 } packed_blocks;
 
 static size_t packed_channels(const convpool_shape *s, packed_blocks b) {
-    return packed_round_up(s->out_channels, b.multiple);
+    return size_round_up(s->out_channels, b.multiple);
 }
 
 /* Whether there are slopes: leaky ReLU's are all the same. */
@@ -48,7 +30,7 @@ static inline bool packed_has_slopes(const convpool_shape *s) {
 
 /* In floats: what a number for each channel takes, and where the weights begin. */
 static size_t packed_row(const convpool_shape *s, packed_blocks b) {
-    return packed_round_up(packed_channels(s, b), CONVPOOL_ALIGNMENT / sizeof(float));
+    return size_round_up(packed_channels(s, b), CONVPOOL_ALIGNMENT / sizeof(float));
 }
 static size_t packed_weights(const convpool_shape *s, packed_blocks b) {
     return packed_row(s, b) * (packed_has_slopes(s) ? 2 : 1);
@@ -60,7 +42,7 @@ static size_t packed_blocks_size(const convpool_shape *s, packed_blocks b) {
 
 /* How many channels the block has that begins with channel o. */
 VEC_INLINE size_t packed_block(const convpool_shape *s, packed_blocks b, size_t o) {
-    return packed_min(b.most, packed_channels(s, b) - o);
+    return size_min(b.most, packed_channels(s, b) - o);
 }
 
 /* A number for each channel; by its bits, for a signalling NaN is left alone. */
@@ -71,13 +53,13 @@ static void packed_pack(const convpool_shape *s, packed_blocks b, const float *w
     for (size_t o = 0; o < channels; o++) {
         /* +0 for -0: then no sum with a bias is -0. */
         uint32_t bits = 0;
-        if (bias != NULL) memcpy(&bits, &bias[packed_min(o, last)], sizeof bits);
+        if (bias != NULL) memcpy(&bits, &bias[size_min(o, last)], sizeof bits);
         if (bits == 0x80000000) bits = 0;
         memcpy(&to[o], &bits, sizeof bits);
     }
     for (size_t o = 0; o < channels && packed_has_slopes(s); o++)
         packed_copy(&to[packed_row(s, b) + o],
-                    s->activation == CONVPOOL_ACTIVATION_PRELU ? &s->slopes[packed_min(o, last)] : &s->parameter);
+                    s->activation == CONVPOOL_ACTIVATION_PRELU ? &s->slopes[size_min(o, last)] : &s->parameter);
     to += packed_weights(s, b);
     for (size_t o = 0, lanes; o < channels; o += lanes) {
         lanes = packed_block(s, b, o);
@@ -85,7 +67,7 @@ static void packed_pack(const convpool_shape *s, packed_blocks b, const float *w
             for (size_t u = 0; u < s->filter_height; u++)
                 for (size_t v = 0; v < s->filter_width; v++)
                     for (size_t lane = 0; lane < lanes; lane++)
-                        packed_copy(to++, &weights[convpool_weight(s, packed_min(o + lane, last), c, u, v)]);
+                        packed_copy(to++, &weights[convpool_weight(s, size_min(o + lane, last), c, u, v)]);
     }
 }
 

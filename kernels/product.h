@@ -176,10 +176,10 @@ static void product_run_groups(const product *p, size_t size, size_t groups, siz
 /* All of `rows` rows, which lie side by side, by one block of `vecs` vectors: in groups of one size, if there is one
  * that leaves none over and has sums enough to hide how long an addition takes; else as few groups as can be. */
 static void product_run(product p, size_t rows, size_t vecs) {
-    size_t most = packed_min(tune_sums / vecs, product_rows_most), size = most;
+    size_t most = size_min(tune_sums / vecs, product_rows_most), size = most;
     while (size * vecs >= tune_least_sums && rows % size != 0)
         size--;
-    if (size * vecs < tune_least_sums) size = packed_even(rows, most);
+    if (size * vecs < tune_least_sums) size = size_even(rows, most);
     p.row_group = size;
     product_run_groups(&p, size, rows / size, rows % size, p.row_pitch, vecs);
 }

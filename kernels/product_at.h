@@ -117,7 +117,7 @@ typedef struct product_at_groups {
 } product_at_groups;
 
 static product_at_groups product_at_cut(size_t rows, size_t vecs) {
-    size_t size = packed_even(rows, packed_min(tune_sums / vecs, product_at_rows));
+    size_t size = size_even(rows, size_min(tune_sums / vecs, product_at_rows));
     return (product_at_groups){rows, vecs, size, rows / size, rows % size};
 }
 

@@ -113,7 +113,7 @@ VEC_INLINE void product_row_store_halves(bool pool, size_t count, const product_
     size_t last = count < 2 ? 0 : count - 2, next = count < 2 ? 0 : 1;
     VEC_UNROLL
     for (size_t n = 0; n < count; n += 2) {
-        size_t i = packed_min(n, last), j = i + next, at = (first + i) * product_row_half;
+        size_t i = size_min(n, last), j = i + next, at = (first + i) * product_row_half;
         vec lower, upper;
         if (pool) {
             vec right, right_upper;
@@ -164,14 +164,14 @@ VEC_INLINE void product_row_all_halves(product_row_kind of, const product_row *p
     for (; first + most <= count; first += most)
         product_row_group(of, product_row_halved, p, first);
     for (; count > 1 && first < count; first += 2)
-        product_row_group(of, 2, p, packed_min(first, count - 2));
+        product_row_group(of, 2, p, size_min(first, count - 2));
     if (first < count) product_row_group(of, 1, p, first);
 }
 
 /* All pixels of a row, `group` at a time: the last ones may be computed twice. */
 VEC_INLINE void product_row_all_pixels(product_row_kind of, size_t group, const product_row *p, size_t count) {
     for (size_t first = 0; first < count; first += group)
-        product_row_group(of, group, p, packed_min(first, count - group));
+        product_row_group(of, group, p, size_min(first, count - group));
 }
 
 /* Whether it is ever used: five weights take 32 registers beside the sums. */
@@ -212,7 +212,7 @@ static product_row_function *const product_row_functions[2][4][7] = {
 /* `count` pixels, product_row_least at least, or windows. */
 static void product_row_run(const product_row *p, bool pool, bool halves, size_t count) {
     size_t taps = p->taps == 2 || p->taps == 3 ? p->taps - 1 : p->taps == 5 && VEC_REGISTERS >= 32 ? 3 : 0;
-    size_t group = pool ? 0 : packed_even(count, product_row_pixels) - product_row_least + 1;
+    size_t group = pool ? 0 : size_even(count, product_row_pixels) - product_row_least + 1;
     product_row_functions[halves][taps][group](p, count);
 }
 

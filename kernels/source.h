@@ -33,7 +33,7 @@ static inline source_strides source_steps(const convpool_shape *s) {
 
 /* Rows from one row of windows to the next, in a band. */
 static inline size_t source_step(const convpool_shape *s, bool in_place) {
-    return in_place ? s->stride_height : packed_min(s->stride_height, s->filter_height);
+    return in_place ? s->stride_height : size_min(s->stride_height, s->filter_height);
 }
 
 /* How many rows of windows a band has: a multiple of `least`, at least one of these, or all. As with the two functions
@@ -42,21 +42,21 @@ static inline size_t source_window_rows(const convpool_shape *s, bool in_place, 
     if (in_place) return s->conv_height;
     size_t fit = source_band / sizeof(float) / (s->padded_width * s->channels), step = source_step(s, false);
     size_t rows = fit < s->filter_height ? 0 : (fit - s->filter_height) / step + 1;
-    return packed_min(rows < least ? least : rows / least * least, s->conv_height);
+    return size_min(rows < least ? least : rows / least * least, s->conv_height);
 }
 
 static inline size_t source_floats(const convpool_shape *s, bool in_place, size_t least) {
     if (in_place) return 0;
     size_t rows = (source_window_rows(s, false, least) - 1) * source_step(s, false) + s->filter_height;
-    return packed_round_up(rows * s->padded_width * s->channels + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+    return size_round_up(rows * s->padded_width * s->channels + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 
 /* `count` pixels that lie side by side, `plane` floats from channel to channel, to [pixel][channel]. */
 static void source_transpose(const float *from, size_t plane, size_t count, size_t channels, float *to) {
     for (size_t c = 0; c < channels; c += 4, from += 4 * plane, to += 4) {
-        size_t n = packed_min(4, channels - c), x = 0;
+        size_t n = size_min(4, channels - c), x = 0;
         for (; count >= vec_lanes && x < count; x += vec_lanes) {
-            size_t at = packed_min(x, count - vec_lanes); /* the last vector overlaps the one before */
+            size_t at = size_min(x, count - vec_lanes); /* the last vector overlaps the one before */
             vec four[4];
             VEC_UNROLL
             for (size_t k = 0; k < 4; k++)
@@ -90,7 +90,7 @@ static const float *source_rows(const convpool_shape *s, bool in_place, const fl
     if (in_place) return input + first * s->stride_height * source_steps(s).row;
     size_t step = source_step(s, false), rows = (count - 1) * step + s->filter_height;
     for (size_t row = 0; row < rows; row++) {
-        size_t window = packed_min(row / step, count - 1);
+        size_t window = size_min(row / step, count - 1);
         source_copy_row(s, input, (first + window) * s->stride_height + row - window * step,
                         band + row * s->padded_width * s->channels);
     }

@@ -43,8 +43,8 @@ static size_t pixel_direct_fits(const convpool_shape *s) {
 /* Pixels a tile: a multiple of the step. */
 static size_t pixel_direct_tile_pixels(const convpool_shape *s) {
     size_t step = pixel_direct_step(s->pool), fit = pixel_direct_fits(s);
-    size_t all = packed_round_up(s->out_height * s->out_width, step) / step;
-    return step * (fit == 0 ? 1 : packed_min(fit, all));
+    size_t all = size_round_up(s->out_height * s->out_width, step) / step;
+    return step * (fit == 0 ? 1 : size_min(fit, all));
 }
 
 static const packed_blocks pixel_direct_packed = {pixel_direct_rows, 1};
@@ -181,7 +181,7 @@ static const struct {
 
 static void pixel_direct_run(const convpool_job *job) {
     const convpool_shape *s = job->shape;
-    float *planes = packed_align(job->scratch);
+    float *planes = scratch_align(job->scratch);
     const float *bias = job->packed, *weights = bias + packed_weights(s, pixel_direct_packed);
     size_t first = job->first_row * s->out_width, end = first + job->row_count * s->out_width;
     size_t most = pixel_direct_tile_pixels(s), positions = pixel_direct_positions(s), filter = s->filter_height;
@@ -191,7 +191,7 @@ static void pixel_direct_run(const convpool_job *job) {
             .output = job->output + first,
             .channels = s->channels,
             .pitch = most,
-            .count = packed_min(most, end - first),
+            .count = size_min(most, end - first),
             .out_plane = s->out_height * s->out_width,
             .relu = finish_is_relu(s),
         };
@@ -204,7 +204,7 @@ static void pixel_direct_run(const convpool_job *job) {
                             pixel_direct_step(s->pool)};
         pixel_direct_functions[filter - 1][s->pool].fill[convpool_is_padded(s)](s, job->input, to);
         for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-            rows = packed_min(pixel_direct_rows, s->out_channels - o);
+            rows = size_min(pixel_direct_rows, s->out_channels - o);
             pixel_direct_functions[filter - 1][s->pool].block[rows - 1](&t, weights + o * s->depth, bias + o,
                                                                         t.output + o * t.out_plane);
         }

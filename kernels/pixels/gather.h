@@ -42,7 +42,7 @@ typedef struct pixels_planes {
 
 /* Floats of the rows that a row of pixels reads in one channel. */
 static size_t pixels_line_floats(const convpool_shape *s) {
-    return convpool_is_padded(s) ? packed_round_up(3 * s->padded_width, CONVPOOL_ALIGNMENT / sizeof(float)) : 0;
+    return convpool_is_padded(s) ? size_round_up(3 * s->padded_width, CONVPOOL_ALIGNMENT / sizeof(float)) : 0;
 }
 
 /* Some pixels of one row in one channel: what the first one reads first, and where it goes in the first plane. */
@@ -59,8 +59,8 @@ static void pixels_copy_lines(const convpool_shape *s, const float *plane, size_
                               pixels_row *of) {
     size_t stride = s->pool ? 2 : 1, columns = stride * n + s->filter_width - 1, right = s->pad_left + s->width;
     row *= stride, column *= stride;
-    size_t left = column < s->pad_left ? packed_min(s->pad_left - column, columns) : 0;
-    size_t own = column + left < right ? packed_min(right - column - left, columns - left) : 0;
+    size_t left = column < s->pad_left ? size_min(s->pad_left - column, columns) : 0;
+    size_t own = column + left < right ? size_min(right - column - left, columns - left) : 0;
     of->width = columns;
     float *to = of->lines;
     for (size_t end = row + stride + s->filter_height - 1; row < end; row++, to += columns) {
@@ -84,9 +84,9 @@ static __attribute__((noinline)) size_t pixels_find(const convpool_shape *s, con
         if (column >= first && column < end) {
             of->from = plane + (stride * row - s->pad_top) * s->width + stride * column - s->pad_left;
             of->width = s->width;
-            return packed_min(n, end - column);
+            return size_min(n, end - column);
         }
-        if (column < first) n = packed_min(n, first - column);
+        if (column < first) n = size_min(n, first - column);
     }
     pixels_copy_lines(s, plane, row, column, n, of);
     return n;
@@ -149,7 +149,7 @@ VEC_INLINE void pixels_gather_row(pixels_kind of, size_t n, pixels_row row) {
     size_t stride = of.pool ? 2 : 1;
     if (n < vec_lanes) pixels_gather_vector(of, false, n, row);
     for (size_t i = 0; n >= vec_lanes && i < n; i += vec_lanes) {
-        size_t at = packed_min(i, n - vec_lanes); /* the last vector overlaps the one before */
+        size_t at = size_min(i, n - vec_lanes); /* the last vector overlaps the one before */
         pixels_row of_vector = {row.from + stride * at, row.to + at, row.width, row.position, NULL};
         pixels_gather_vector(of, true, vec_lanes, of_vector);
     }
@@ -161,7 +161,7 @@ VEC_INLINE void pixels_gather_image(const convpool_shape *s, pixels_kind of, con
     const float *line = input + stride * (planes.first / out_width * s->width);
     for (size_t done = 0, column = planes.first % out_width, n; done < planes.count;
          done += n, line += stride * s->width, column = 0) {
-        n = packed_min(planes.count - done, out_width - column);
+        n = size_min(planes.count - done, out_width - column);
         pixels_row row = {line + stride * column, planes.to + done, s->width, planes.position, NULL};
         pixels_gather_row(of, n, row);
     }
@@ -171,14 +171,14 @@ VEC_INLINE void pixels_gather_padded(const convpool_shape *s, pixels_kind of, co
     for (size_t done = 0, n; done < planes.count; done += n) {
         size_t row = (planes.first + done) / s->out_width, column = (planes.first + done) % s->out_width;
         pixels_row at = {input, planes.to + done, s->width, planes.position, planes.lines};
-        n = pixels_find(s, input, row, column, packed_min(planes.count - done, s->out_width - column), &at);
+        n = pixels_find(s, input, row, column, size_min(planes.count - done, s->out_width - column), &at);
         pixels_gather_row(of, n, at);
     }
 }
 
 /* Fills the planes. */
 VEC_INLINE void pixels_gather(const convpool_shape *s, pixels_kind of, const float *input, pixels_planes planes) {
-    size_t end = packed_round_up(planes.count, planes.step);
+    size_t end = size_round_up(planes.count, planes.step);
     for (size_t c = s->channels; c > 0; c--, input += s->height * s->width, planes.to += planes.channel) {
         if (of.padded)
             pixels_gather_padded(s, of, input, planes);

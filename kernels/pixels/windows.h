@@ -114,7 +114,7 @@ VEC_INLINE void windows_blocks(size_t rows, bool copied, const windows *all) {
     windows of_rows = *all;
     for (size_t block = all->blocks; block > 0; block--) {
         windows a = of_rows;
-        for (; a.count > vec_lanes; a.count -= packed_min(a.count, vecs * vec_lanes)) {
+        for (; a.count > vec_lanes; a.count -= size_min(a.count, vecs * vec_lanes)) {
             windows_block(rows, vecs, copied, a);
             a.v += vecs * vec_lanes;
             a.output += vecs * vec_lanes;
@@ -156,7 +156,7 @@ static void windows_gather(const convpool_shape *s, const winograd_plan *p, cons
     planes.channel = p->v_channel;
     planes.step = vec_lanes;
     for (; left > 0; left -= planes.count, planes.first += planes.count, planes.to += p->v_block) {
-        planes.count = packed_min(p->v_slots, left);
+        planes.count = size_min(p->v_slots, left);
         (convpool_is_padded(s) ? windows_gather_padded : windows_gather_image)(s, input, planes);
     }
 }

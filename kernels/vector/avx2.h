@@ -30,8 +30,12 @@ enum {
     tune_few = 80,
     tune_pixel_rows = 3,
 };
-static const tune_pixels tune_by_pixel[5][2] = {
-    {{96, 85}, {SIZE_MAX, 90}}, {{16, 80}, {32, 75}}, {{24, 90}, {24, 90}}, {{0, 0}, {0, 0}}, {{32, 85}, {32, 85}}};
+static const tune_pixels tune_by_pixel[tune_algorithms][2] = {
+    [tune_direct] = {{96, 85}, {SIZE_MAX, 90}},
+    [tune_winograd22] = {{16, 80}, {32, 75}},
+    [tune_winograd32] = {{24, 90}, {24, 90}},
+    [tune_point] = {{32, 85}, {32, 85}},
+};
 #define VEC_REGISTERS 16
 
 /* GCC does this by itself only where it optimises for speed. */

@@ -29,8 +29,12 @@ enum {
     tune_few = 80,
     tune_pixel_rows = 4,
 };
-static const tune_pixels tune_by_pixel[5][2] = {
-    {{96, 80}, {SIZE_MAX, 90}}, {{96, 85}, {256, 90}}, {{24, 95}, {24, 95}}, {{0, 0}, {0, 0}}, {{64, 85}, {32, 85}}};
+static const tune_pixels tune_by_pixel[tune_algorithms][2] = {
+    [tune_direct] = {{96, 80}, {SIZE_MAX, 90}},
+    [tune_winograd22] = {{96, 85}, {256, 90}},
+    [tune_winograd32] = {{24, 95}, {24, 95}},
+    [tune_point] = {{64, 85}, {32, 85}},
+};
 #define VEC_REGISTERS 32
 
 /* GCC does this by itself only where it optimises for speed. */

@@ -34,11 +34,11 @@ enum {
     tune_few = 0,
     tune_pixel_rows = VEC_REGISTERS >= 16 ? 3 : 1,
 };
-static const tune_pixels tune_by_pixel[5][2] = {{{SIZE_MAX, 0}, {SIZE_MAX, 0}},
-                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
-                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
-                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
-                                                {{SIZE_MAX, 0}, {SIZE_MAX, 0}}};
+static const tune_pixels tune_by_pixel[tune_algorithms][2] = {
+    [tune_direct] = {{SIZE_MAX, 0}, {SIZE_MAX, 0}},     [tune_winograd22] = {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+    [tune_winograd32] = {{SIZE_MAX, 0}, {SIZE_MAX, 0}}, [tune_winograd23] = {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+    [tune_point] = {{SIZE_MAX, 0}, {SIZE_MAX, 0}},
+};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return 0; }

@@ -80,6 +80,9 @@ typedef struct tune_pixels {
     int percent;
 } tune_pixels;
 
+/* For what that is tuned; never, for what an ISA does not name. */
+enum { tune_direct, tune_winograd22, tune_winograd32, tune_winograd23, tune_point /* direct, 1x1 */, tune_algorithms };
+
 /* A function of the vocabulary or of an inner loop: one that is not inlined costs more than it does. */
 #define VEC_INLINE static inline __attribute__((always_inline))
 

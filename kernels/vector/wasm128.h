@@ -30,11 +30,12 @@ enum {
     tune_few = 0,
     tune_pixel_rows = 2,
 };
-static const tune_pixels tune_by_pixel[5][2] = {{{64, 95}, {SIZE_MAX, 80}},
-                                                {{64, 95}, {SIZE_MAX, 60}},
-                                                {{32, 95}, {SIZE_MAX, 97}},
-                                                {{0, 0}, {0, 0}},
-                                                {{32, 85}, {32, 85}}};
+static const tune_pixels tune_by_pixel[tune_algorithms][2] = {
+    [tune_direct] = {{64, 95}, {SIZE_MAX, 80}},
+    [tune_winograd22] = {{64, 95}, {SIZE_MAX, 60}},
+    [tune_winograd32] = {{32, 95}, {SIZE_MAX, 97}},
+    [tune_point] = {{32, 85}, {32, 85}},
+};
 
 VEC_INLINE void vec_end(void) {}
 VEC_INLINE vec vec_zero(void) { return wasm_f32x4_const(0, 0, 0, 0); }

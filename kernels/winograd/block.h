@@ -66,7 +66,7 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
     size_t channels = a->job->shape->channels, at[winograd_slots];
     for (size_t slot = 0; slot < b->slots; slot++)
         at[slot] = slot * plan->v_row;
-    size_t last = packed_min(tune_vecs, plan->vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
+    size_t last = size_min(tune_vecs, plan->vecs - first - (chunk - 1) * tune_vecs); /* vectors of the last block */
     product_at_groups groups = product_at_cut(b->slots, tune_vecs), of_last = product_at_cut(b->slots, last);
     size_t block = plan->terms * channels * product_lanes; /* weights of a block, */
     size_t before = 0;                                     /* and those of a lane at the positions before */
@@ -96,7 +96,7 @@ static void winograd_products(const winograd_call *a, const winograd_block *b, s
     size_t step = chunk > 1 ? 1 : positions; /* one at a time, their inputs stay in the cache for all blocks */
     for (size_t position = 0; position < positions; position += step)
         for (size_t i = 0; i < chunk; i++) {
-            size_t vector = first + i * tune_vecs, vecs = packed_min(tune_vecs, a->plan->vecs - vector);
+            size_t vector = first + i * tune_vecs, vecs = size_min(tune_vecs, a->plan->vecs - vector);
             size_t lane_position = channels * vecs * vec_lanes;
             product p = {
                 .rows = a->v + position * a->plan->v_position,
@@ -121,11 +121,11 @@ static void winograd_run_channels(const winograd_call *a, const winograd_block *
     const winograd_plan *p = a->plan;
     bool stores = winograd_stores(a, b);
     for (size_t first = 0, chunk; first < p->vecs; first += chunk * tune_vecs) {
-        chunk = packed_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
+        chunk = size_min(p->chunk, (p->vecs - first + tune_vecs - 1) / tune_vecs);
         winograd_products(a, b, first, chunk);
         for (size_t i = 0; i < chunk; i++) {
             size_t vector = first + i * tune_vecs, o = vector * vec_lanes;
-            size_t lanes = packed_min(tune_vecs, p->vecs - vector) * vec_lanes;
+            size_t lanes = size_min(tune_vecs, p->vecs - vector) * vec_lanes;
             float *m = a->m + i * p->slots * p->m_row;
             if (b->forbidden) winograd_forbid(p, b, 0, lanes, m);
             bool in_place = stores && o + lanes <= s->out_channels;
@@ -156,7 +156,7 @@ static size_t winograd_in_place(const winograd_call *a, const winograd_block *b)
     if (pixels == 1) return whole;
     if (pixels == 2) return 0;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++)
-        if (!winograd_is_whole(a, run, quad)) return packed_min(whole, run->first / pixels / vec_lanes * vec_lanes);
+        if (!winograd_is_whole(a, run, quad)) return size_min(whole, run->first / pixels / vec_lanes * vec_lanes);
     return whole;
 }
 
@@ -167,7 +167,7 @@ static void winograd_copy(float *to, const float *from, size_t count) {
         return;
     }
     for (size_t i = 0; i < count; i += vec_lanes) {
-        size_t at = packed_min(i, count - vec_lanes); /* the last vector overlaps the one before */
+        size_t at = size_min(i, count - vec_lanes); /* the last vector overlaps the one before */
         vec_store(to + at, vec_load(from + at));
     }
 }
@@ -177,7 +177,7 @@ static void winograd_place(const winograd_call *a, const winograd_block *b, size
     const convpool_shape *s = a->job->shape;
     size_t pixels = a->plan->pixels, from_row = pixels * a->plan->units, plane = s->out_height * s->out_width;
     for (const winograd_run *run = b->runs; run < b->runs + b->run_count; run++) {
-        size_t skip = run->first < done ? packed_min(done - run->first, run->count) : 0;
+        size_t skip = run->first < done ? size_min(done - run->first, run->count) : 0;
         for (size_t row = run->row; row < run->row + pixels && skip < run->count; row++) {
             if (row < a->job->first_row || row >= a->end_row) continue;
             const float *from = a->pixels + (row - run->row) * from_row + run->first + skip;
@@ -192,10 +192,10 @@ static void winograd_place(const winograd_call *a, const winograd_block *b, size
 static void winograd_set_products(const winograd_call *a, const winograd_block *b, size_t first, size_t o,
                                   size_t rows) {
     const winograd_plan *p = a->plan;
-    size_t channels = a->job->shape->channels, end = packed_min(first + p->set, b->slots / vec_lanes);
+    size_t channels = a->job->shape->channels, end = size_min(first + p->set, b->slots / vec_lanes);
     size_t size = winograd_group(p, rows), rest = rows % size;
     for (size_t i = first, vecs; i < end; i += vecs) {
-        vecs = packed_min(tune_tile_vecs, end - i);
+        vecs = size_min(tune_tile_vecs, end - i);
         product q = {
             .rows = a->weights + p->copies * p->positions * channels * o,
             .lanes = a->v + i / tune_tile_vecs * p->v_block,
@@ -222,16 +222,15 @@ static void winograd_run_pixels(const winograd_call *a, const winograd_block *b)
     winograd_output_function *outputs = winograd_output_of(p, s->pool);
     winograd_output output = {.block = b, .m = a->m, .m_row = p->m_row, .m_vecs = p->m_vecs, .relu = finish_is_relu(s)};
     for (size_t o = 0, rows; o < s->out_channels; o += rows) {
-        rows = packed_min(p->rows, s->out_channels - o);
+        rows = size_min(p->rows, s->out_channels - o);
         output.bias = a->bias + o;
         output.channels = rows;
         for (size_t first = 0; first < b->slots / vec_lanes; first += p->set) {
             winograd_set_products(a, b, first, o, rows);
             if (b->forbidden) winograd_forbid(p, b, first, rows, a->m);
-            size_t unit = first / b->tiles * vec_lanes,
-                   end = packed_min(unit + p->set / b->tiles * vec_lanes, b->units);
+            size_t unit = first / b->tiles * vec_lanes, end = size_min(unit + p->set / b->tiles * vec_lanes, b->units);
             output.m_first = output.first = unit;
-            output.end = packed_min(in_place, end);
+            output.end = size_min(in_place, end);
             if (unit < output.end) {
                 output.in_place = true;
                 output.to = a->job->output + o * plane;

@@ -148,7 +148,7 @@ VEC_INLINE void winograd_transform_pixel(size_t side, size_t tall, size_t wide, 
         }
     }
     for (size_t c = 0; c < p->channels; c += vec_lanes) {
-        size_t part = packed_min(p->channels - c, vec_lanes);
+        size_t part = size_min(p->channels - c, vec_lanes);
         vec d[4][4], column[4], row[4];
         VEC_UNROLL
         for (size_t j = 0; j < wide; j++) {
@@ -197,10 +197,10 @@ VEC_INLINE void winograd_transform_pixels(const convpool_shape *s, const winogra
                           .last_term = part.down * s->channels};
     for (size_t slot = 0; slot < b->slots; slot++, of.to += p->v_row) {
         of.from = (b->from[slot] + across) * s->channels + down * of.row_stride;
-        of.above = b->above[slot] - packed_min(b->above[slot], down);
-        of.before = b->before[slot] - packed_min(b->before[slot], across);
-        of.rows = b->rows[slot] - packed_min(b->rows[slot], down);
-        of.columns = b->columns[slot] - packed_min(b->columns[slot], across);
+        of.above = b->above[slot] - size_min(b->above[slot], down);
+        of.before = b->before[slot] - size_min(b->before[slot], across);
+        of.rows = b->rows[slot] - size_min(b->rows[slot], down);
+        of.columns = b->columns[slot] - size_min(b->columns[slot], across);
         if (of.above == 0 && of.before == 0 && of.rows >= tall && of.columns >= wide)
             winograd_transform_pixel(part.side, tall, wide, true, &of);
         else

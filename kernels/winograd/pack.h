@@ -21,7 +21,7 @@ enum {
 };
 
 static size_t winograd_packed_direct(const convpool_shape *s) { /* in floats */
-    return packed_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
+    return size_round_up(direct_packed_size(s), CONVPOOL_ALIGNMENT) / sizeof(float);
 }
 
 static packed_blocks winograd_blocks(const winograd_plan *p) {
@@ -41,7 +41,7 @@ static void winograd_pack_rows(const convpool_shape *s, const winograd_plan *p, 
     size_t size = p->fused ? count : winograd_group(p, count);
     for (size_t i = 0; i < count; i++) {
         size_t group = i / size * size;
-        size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : packed_min(size, count - group);
+        size_t at = group * s->channels + i - group, step = p->fused ? 3 * count : size_min(size, count - group);
         for (size_t c = 0; c < s->channels; c++, at += step) {
             float filter[16];
             convpool_winograd_filter(s, p->side, weights, first + i, c, filter);
@@ -59,8 +59,8 @@ static convpool_shape winograd_part_of(const convpool_shape *s, const winograd_p
                                        const float **weights) {
     convpool_shape part = *s;
     size_t row = down * p->of.filter, column = across * p->of.filter;
-    part.filter_height = packed_min(p->of.filter, s->filter_height - row);
-    part.filter_width = packed_min(p->of.filter, s->filter_width - column);
+    part.filter_height = size_min(p->of.filter, s->filter_height - row);
+    part.filter_width = size_min(p->of.filter, s->filter_width - column);
     if (s->flip)
         row = s->filter_height - part.filter_height - row, column = s->filter_width - part.filter_width - column;
     *weights += row * s->weight_u + column * s->weight_v;
@@ -83,7 +83,7 @@ static void winograd_pack_lanes(const convpool_shape *s, const winograd_plan *p,
         for (size_t lane = 0; lane < count; lane++)
             for (size_t c = 0; c < s->channels; c++) {
                 float filter[16];
-                convpool_winograd_filter(&part, p->side, of_part, packed_min(first + lane, s->out_channels - 1), c,
+                convpool_winograd_filter(&part, p->side, of_part, size_min(first + lane, s->out_channels - 1), c,
                                          filter);
                 for (size_t t = 0; t < p->positions; t++)
                     if (at[t] != SIZE_MAX) to[at[t] + c * count + lane] = filter[t];

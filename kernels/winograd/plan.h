@@ -61,31 +61,36 @@ typedef struct winograd_plan {
     winograd_scheme of;
     size_t tile, side, positions;   /* convolution outputs across a tile; inputs across it; inputs of it */
     size_t parts, terms;            /* of the filter, across and down; and how many all positions meet of them */
-    size_t across, tiles;           /* tiles across a unit, and down; in all */
+    size_t across, tiles;           /* tiles across a unit, and down; tiles of a unit */
     size_t pixels;                  /* output pixels across a unit, and down */
     size_t conv_height, conv_width; /* the convolution's outputs that count */
-    size_t unit_rows, unit_columns; /* in the image */
-    size_t slots, units;            /* of a block, at most: tiles, and units */
-    size_t v_position, v_channel;   /* floats of transformed inputs between positions, and between channels, */
-    size_t v_slots, v_block;        /* and between blocks of so many tiles */
-    size_t v_row;                   /* and between tiles, where lanes were input channels */
-    size_t m_row;                   /* floats of products between rows */
-    bool from_pixels;               /* the image is read with lanes that are input channels, */
-    bool in_place;                  /* where it is; else as source.h copies it, */
-    size_t band;                    /* so many rows of units at a time */
-    size_t inner, inner_end;        /* columns of units that differ in nothing but where they are */
-    bool by_pixel;                  /* lanes are tiles; then, pooled, of F(2x2, 2x2), */
-    bool gathered;                  /* tiles, which are pixels, are loaded as they lie, not one by one, */
-    bool fused;                     /* and products become outputs while they are in registers */
-    /* Lanes being tiles, */
-    size_t rows;   /* output channels that are computed together */
-    size_t set;    /* vectors of tiles whose products are kept at a time, */
-    size_t m_vecs; /* and floats between those of one block of vectors and the next */
-    size_t copies; /* of each weight, side by side */
-    /* or output channels, */
-    bool far;     /* weights come from memory */
-    size_t vecs;  /* vectors of output channels */
-    size_t chunk; /* blocks of these whose products are kept at a time */
+    size_t unit_rows, unit_columns; /* units of the image */
+    size_t slots, units;            /* tiles and units of a block, at most */
+
+    /* What lanes are. */
+    bool by_pixel;    /* tiles; else output channels */
+    bool gathered;    /* by_pixel: tiles, of which each makes a pixel, are loaded as they lie, not one by one */
+    bool fused;       /* by_pixel: products become outputs while they are in registers */
+    bool from_pixels; /* the image is read with lanes that are input channels */
+
+    /* The image, read so. */
+    bool in_place;           /* where it is; else from a copy, as source.h makes it */
+    size_t band;             /* rows of units that are copied at a time */
+    size_t inner, inner_end; /* from which and to which column units differ in nothing but where they are */
+
+    /* How far apart things lie, in floats. */
+    size_t v_position, v_channel; /* transformed inputs of two positions, and of two channels */
+    size_t v_slots, v_block;      /* so many tiles lie together; from these to the next ones */
+    size_t v_row;                 /* transformed inputs of two tiles, of from_pixels */
+    size_t m_row, m_vecs;         /* two rows of products; by_pixel: two blocks of vectors of them */
+
+    /* What is computed together. */
+    size_t rows;   /* by_pixel: output channels */
+    size_t set;    /* by_pixel: vectors of tiles whose products are kept at a time */
+    size_t copies; /* by_pixel: of each weight, side by side */
+    size_t vecs;   /* else: vectors of output channels, */
+    size_t chunk;  /* blocks of them whose products are kept at a time, */
+    bool far;      /* and whether weights come from memory */
 } winograd_plan;
 
 /* What of them is a constant where lanes never run over pixels. */
@@ -106,11 +111,11 @@ static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p
     if (s->input_hwc || s->output_hwc || p->parts > 1 || !finish_is_plain(s)) return false;
     if (convpool_is_padded(s) && !winograd_is_gathered(s, p)) return false;
     size_t units = p->unit_rows * p->unit_columns, tiles = units * p->tiles;
-    if (p->side == 3) return arrange_by_pixel(s, arrange_winograd22, tiles, units, vec_lanes);
-    if (p->tile == 2) return arrange_by_pixel(s, arrange_winograd23, tiles, units, vec_lanes);
+    if (p->side == 3) return arrange_by_pixel(s, tune_winograd22, tiles, units, vec_lanes);
+    if (p->tile == 2) return arrange_by_pixel(s, tune_winograd23, tiles, units, vec_lanes);
     bool in_place = s->out_width % (p->pixels * 4) == 0;
     if (vec_lanes > 4 && !in_place && s->channels > 8) return false;
-    return arrange_by_pixel(s, arrange_winograd32, tiles, units, vec_lanes);
+    return arrange_by_pixel(s, tune_winograd32, tiles, units, vec_lanes);
 }
 
 /* Tiles of a block, at most. */
@@ -118,24 +123,24 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
     size_t units = p->unit_rows * p->unit_columns;
     if (p->fused) { /* whole groups of vectors */
         size_t group = winograd_fused_vecs * vec_lanes, fit = winograd_windows / (9 * sizeof(float)) / s->channels;
-        fit = fit < group ? group : packed_min(winograd_slots, fit / group * group);
-        return packed_min(fit, packed_round_up(units, vec_lanes));
+        fit = fit < group ? group : size_min(winograd_slots, fit / group * group);
+        return size_min(fit, size_round_up(units, vec_lanes));
     }
     if (winograd_by_pixel(p)) {
         size_t most =
-            s->channels < winograd_long ? winograd_slots : packed_round_up(winograd_slots / 2, p->set * vec_lanes);
-        return packed_min(most, packed_round_up(units, vec_lanes) * p->tiles);
+            s->channels < winograd_long ? winograd_slots : size_round_up(winograd_slots / 2, p->set * vec_lanes);
+        return size_min(most, size_round_up(units, vec_lanes) * p->tiles);
     }
     size_t most = p->parts > 1 ? winograd_slots_parts : tune_slots;
-    return packed_min(most, packed_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
+    return size_min(most, size_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
 }
 
 /* Output channels that are computed together where lanes are tiles: as a rule whole groups of rows. */
 static size_t winograd_rows(const convpool_shape *s, const winograd_plan *p) {
-    if (p->fused) return packed_even(s->out_channels, winograd_fused_rows);
+    if (p->fused) return size_even(s->out_channels, winograd_fused_rows);
     size_t group = tune_sums / tune_tile_vecs, fit = winograd_weights / sizeof(float) / p->copies / s->channels;
-    size_t most = fit < group ? group : packed_min(tune_rows, fit);
-    return packed_min(packed_round_up(packed_even(s->out_channels, most), group), most);
+    size_t most = fit < group ? group : size_min(tune_rows, fit);
+    return size_min(size_round_up(size_even(s->out_channels, most), group), most);
 }
 
 /* How many parts of the filter a row or a column of positions meets: the last one no part but the first, for the second
@@ -144,7 +149,7 @@ VEC_INLINE size_t winograd_parts(const winograd_plan *p, size_t i) { return i < 
 
 /* How many those before it meet; and how many the positions before a position do, of all parts across and down. */
 VEC_INLINE size_t winograd_parts_before(const winograd_plan *p, size_t i) {
-    return packed_min(i, 3) * p->parts + (i > 3);
+    return size_min(i, 3) * p->parts + (i > 3);
 }
 static size_t winograd_terms_before(const winograd_plan *p, size_t position) {
     size_t row = position / p->side, column = position % p->side;
@@ -163,15 +168,15 @@ static void winograd_find_inner(const convpool_shape *s, winograd_plan *p) {
     p->inner_end = p->unit_columns - (s->out_width % p->pixels > 0 || !p->from_pixels);
     if (!p->in_place) return;
     p->inner = (s->pad_left + step - 1) / step;
-    p->inner_end = end < inputs ? 0 : packed_min(p->inner_end, (end - inputs) / step + 1);
+    p->inner_end = end < inputs ? 0 : size_min(p->inner_end, (end - inputs) / step + 1);
 }
 
 /* How transformed inputs, weights and products lie, and how many are kept at a time. */
 static void winograd_plan_products(const convpool_shape *s, winograd_plan *p) {
-    p->v_slots = p->by_pixel && !p->fused ? packed_min(winograd_lanes(true), p->slots) : p->slots;
+    p->v_slots = p->by_pixel && !p->fused ? size_min(winograd_lanes(true), p->slots) : p->slots;
     /* Whole vectors of channels are stored, part by part. */
-    p->v_row = (p->parts * p->parts - 1) * s->channels + packed_round_up(s->channels, vec_lanes);
-    p->v_row = packed_round_up(p->v_row, vec_lanes);
+    p->v_row = (p->parts * p->parts - 1) * s->channels + size_round_up(s->channels, vec_lanes);
+    p->v_row = size_round_up(p->v_row, vec_lanes);
     if (p->v_row >= winograd_padded) p->v_row += winograd_pad;
     p->v_position = p->fused         ? p->slots
                     : p->from_pixels ? p->slots * p->v_row + winograd_pad
@@ -181,13 +186,13 @@ static void winograd_plan_products(const convpool_shape *s, winograd_plan *p) {
     p->m_row = p->positions * winograd_lanes(p->by_pixel) + winograd_pad;
     p->copies = p->by_pixel && s->channels * s->out_channels <= winograd_copied ? tune_copies : 1;
     p->rows = winograd_rows(s, p);
-    p->set = packed_min(p->set, p->slots / vec_lanes);
+    p->set = size_min(p->set, p->slots / vec_lanes);
     p->m_vecs = p->rows * p->m_row;
     p->far = p->terms * s->channels * s->out_channels > CONVPOOL_NEAR_WEIGHTS;
     p->vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
     size_t kept = winograd_kept / sizeof(float) / (p->slots * p->m_row);
     bool many = p->v_block * sizeof(float) > winograd_many;
-    p->chunk = many && kept > 1 ? packed_min(kept, (p->vecs + tune_vecs - 1) / tune_vecs) : 1;
+    p->chunk = many && kept > 1 ? size_min(kept, (p->vecs + tune_vecs - 1) / tune_vecs) : 1;
 }
 
 static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme of) {
@@ -220,24 +225,23 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
 /* How many of `rows` output channels are a group of the product: as many sums as there can be, in equal groups if some
  * have half of them at least. */
 static size_t winograd_group(const winograd_plan *p, size_t rows) {
-    size_t most = packed_min(tune_sums / packed_min(tune_tile_vecs, p->slots / vec_lanes), product_rows_most);
-    size_t size = packed_min(most, rows);
+    size_t most = size_min(tune_sums / size_min(tune_tile_vecs, p->slots / vec_lanes), product_rows_most);
+    size_t size = size_min(most, rows);
     while (2 * size > most && rows % size != 0)
         size--;
-    return 2 * size > most ? size : packed_even(rows, most);
+    return 2 * size > most ? size : size_even(rows, most);
 }
 
 /* ---- Scratch ---- */
 
-/* The transformed inputs of a block, [position][c][slot], or fused [c][position][slot], or lanes being tiles [block of
- * vectors][position][c][slot]; products, [block of
- * lanes][row][position][lane]: of all its tiles with a chunk of blocks of output channels, or of a set of its tiles
- * with the channels that are computed together; and the pixels that come of them: [row of a unit][pixel][channel], or
- * [channel][row of a unit][pixel]. Or what `direct` needs. */
+/* Transformed inputs of a block: [position][c][slot]; fused [c][position][slot]; else, lanes being tiles, [block of
+ * vectors][position][c][slot]. Products, [block of lanes][row][position][lane]: of all its tiles with a chunk of blocks
+ * of output channels, or of a set of its tiles with the channels that are computed together. The pixels that come of
+ * them: [row of a unit][pixel][channel], or [channel][row of a unit][pixel]. Where `direct` needs more, it has that. */
 
 static size_t winograd_v_floats(const winograd_plan *p) {
     size_t blocks = (p->slots + p->v_slots - 1) / p->v_slots;
-    return packed_round_up(blocks * p->v_block + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
+    return size_round_up(blocks * p->v_block + vec_lanes, CONVPOOL_ALIGNMENT / sizeof(float));
 }
 static size_t winograd_m_floats(const winograd_plan *p) {
     if (p->fused) return 0;
@@ -259,14 +263,14 @@ static winograd_scratch winograd_lay_out(const convpool_shape *s, const winograd
     at.band = at.pixels + p->pixels * p->pixels * p->units * (winograd_by_pixel(p) ? p->rows : product_lanes);
     convpool_shape unpooled = packed_unpooled(s);
     size_t direct = direct_scratch_size(s), row = direct_scratch_size(&unpooled);
-    at.band = packed_round_up(at.band, line);
-    at.band = packed_max(at.band, packed_round_up(packed_max(direct, row), CONVPOOL_ALIGNMENT) / sizeof(float));
+    at.band = size_round_up(at.band, line);
+    at.band = size_max(at.band, size_round_up(size_max(direct, row), CONVPOOL_ALIGNMENT) / sizeof(float));
     if (!p->from_pixels) {
         at.zeros = at.terms = at.end = at.band + pixels_line_floats(s);
         return at;
     }
     at.zeros = at.band + source_floats(s, p->in_place, winograd_unit_windows(p));
-    at.terms = at.zeros + packed_round_up(s->channels, line);
+    at.terms = at.zeros + size_round_up(s->channels, line);
     at.end = at.terms + p->parts * p->parts * s->channels * (sizeof(size_t) / sizeof(float));
     return at;
 }

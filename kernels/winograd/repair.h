@@ -34,7 +34,7 @@ static __attribute__((noinline)) bool winograd_are_below(const float *x, size_t 
                 four[k] = vec_max_magnitude(four[k], vec_load(x + i + k * vec_lanes));
         }
         for (; i < n; i += vec_lanes) {
-            vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + packed_min(i, n - vec_lanes));
+            vec last = n < vec_lanes ? vec_load_part(x, n) : vec_load(x + size_min(i, n - vec_lanes));
             four[0] = vec_max_magnitude(four[0], last);
         }
     }
@@ -46,9 +46,9 @@ static __attribute__((noinline)) bool winograd_are_below(const float *x, size_t 
 static bool winograd_rows_are_below(const convpool_shape *s, const float *input, float limit, size_t first, size_t end,
                                     size_t columns) {
     size_t bottom = s->pad_top + s->height,
-           width = columns < s->pad_left ? 0 : packed_min(columns - s->pad_left, s->width);
+           width = columns < s->pad_left ? 0 : size_min(columns - s->pad_left, s->width);
     first = first < s->pad_top ? s->pad_top : first;
-    end = packed_min(end, bottom);
+    end = size_min(end, bottom);
     if (first >= end || width == 0) return true;
     size_t rows = end - first, row = s->input_hwc ? s->width * s->channels : s->width;
     size_t count = s->input_hwc ? width * s->channels : width, planes = s->input_hwc ? 1 : s->channels;
@@ -63,14 +63,14 @@ static bool winograd_rows_are_below(const convpool_shape *s, const float *input,
  * that lies in their rows, dropped columns, too. */
 static bool winograd_may_be_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t first_row, size_t end_row) {
-    size_t step = p->across * p->tile, last = packed_min(end_row * step, p->conv_height) + s->filter_height - 1;
+    size_t step = p->across * p->tile, last = size_min(end_row * step, p->conv_height) + s->filter_height - 1;
     return !winograd_rows_are_below(s, input, limit, first_row * step, last, s->padded_width);
 }
 
 /* Whether some output of row `row` of tiles does. */
 static bool winograd_row_is_large(const convpool_shape *s, const winograd_plan *p, const float *input, float limit,
                                   size_t row) {
-    size_t first = row * p->tile, last = packed_min(first + p->tile, p->conv_height) + s->filter_height - 1;
+    size_t first = row * p->tile, last = size_min(first + p->tile, p->conv_height) + s->filter_height - 1;
     return !winograd_rows_are_below(s, input, limit, first, last, p->conv_width + s->filter_width - 1);
 }
 
@@ -122,10 +122,10 @@ static void winograd_merge_row(const convpool_job *job, const float *packed, siz
     direct_call a = direct_begin(&row, packed, job->scratch);
     size_t most = direct_slots_of_block(&row) / 2 * 2;
     a.first_row = conv_row;
-    a.rows = source_rows(&row, source_in_place(&row), job->input, conv_row, 1, packed_align(job->scratch));
+    a.rows = source_rows(&row, source_in_place(&row), job->input, conv_row, 1, scratch_align(job->scratch));
     for (size_t column = 0, count; column < 2 * s->out_width; column += count) {
         direct_block b;
-        count = packed_min(most, 2 * s->out_width - column);
+        count = size_min(most, 2 * s->out_width - column);
         direct_make_block(&a, conv_row * row.out_width + column, count, &b);
         for (size_t o = 0, lanes; o < s->out_channels; o += lanes) {
             lanes = winograd_direct_sum(&a, &b, o);

@@ -34,27 +34,40 @@ static void winograd_run_from(const winograd_call *a, size_t row, size_t column,
     winograd_run_block(a, &b);
 }
 
+/* How many units from a place on are a block, before row end_row; `upper` where all of them lack their lower tiles. The
+ * last row of units, where it hangs over the image, makes blocks of its own, if there is more than one block. What is
+ * left for two blocks is halved. */
+static size_t winograd_next_block(const winograd_plan *p, size_t row, size_t column, size_t end_row, bool *upper) {
+    size_t last_row = p->unit_rows - 1, step = winograd_unit_windows(p), rows_left = p->conv_height - last_row * step;
+    bool hangs = rows_left < step && p->unit_rows * p->unit_columns > p->units, last = row == last_row;
+    *upper = last && rows_left <= p->tile && (hangs || p->unit_rows == 1);
+    size_t most = p->slots / p->across / (*upper ? 1 : p->across),
+           end = hangs && !last ? size_min(end_row, last_row) : end_row;
+    size_t left = (end - row) * p->unit_columns - column, half = (left + 1) / 2;
+    if (left <= most) return left;
+    return left < 2 * most ? size_round_up(half, winograd_by_pixel(p) ? vec_lanes : 1) : most;
+}
+
+/* The first of some rows of units an input of which may be too large; `end` where there is none. */
+static size_t winograd_first_large(const winograd_call *a, size_t row, size_t end) {
+    const convpool_shape *s = a->job->shape;
+    if (row >= end || !winograd_may_be_large(s, a->plan, a->job->input, a->limit, row, end)) return end;
+    while (row < end && !winograd_may_be_large(s, a->plan, a->job->input, a->limit, row, row + 1))
+        row++;
+    return row;
+}
+
 /* Rows of units, block by block, as far as no input in them may be too large: returns the row before which it ends. */
 static size_t winograd_run_units(const winograd_call *a, size_t row, size_t end_row) {
     const winograd_plan *p = a->plan;
-    size_t column = 0, seen = row, last_row = p->unit_rows - 1;
-    size_t rows_left = p->conv_height - last_row * p->across * p->tile;
+    size_t column = 0, seen = row; /* rows before `seen` are known to be small enough */
     while (row < end_row) {
-        /* The last row of units, where it hangs over the image, makes blocks of its own, if there is more than one
-         * block. */
-        bool hangs = rows_left < p->across * p->tile && p->unit_rows * p->unit_columns > p->units,
-             last = row == last_row;
-        size_t edge = hangs && !last ? packed_min(end_row, last_row) : end_row;
-        bool upper = last && rows_left <= p->tile && (hangs || p->unit_rows == 1);
-        size_t most = p->slots / p->across / (upper ? 1 : p->across);
-        size_t left = (edge - row) * p->unit_columns - column, count = packed_min(left, most);
-        if (left > count && left < 2 * count)
-            count = packed_round_up((left + 1) / 2, winograd_by_pixel(p) ? vec_lanes : 1);
-        size_t end = packed_min(row + (column + count - 1) / p->unit_columns + 1, end_row);
-        if (seen < end && !winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, end)) seen = end;
-        for (; seen < end; seen++)
-            if (winograd_may_be_large(a->job->shape, p, a->job->input, a->limit, seen, seen + 1)) end = end_row = seen;
-        count = packed_min(count, (end_row - row) * p->unit_columns - column);
+        bool upper;
+        size_t count = winograd_next_block(p, row, column, end_row, &upper);
+        size_t end = size_min(row + (column + count - 1) / p->unit_columns + 1, end_row);
+        seen = winograd_first_large(a, seen, end);
+        if (seen < end) end_row = seen;
+        count = size_min(count, (end_row - row) * p->unit_columns - column);
         if (count == 0) break;
         winograd_run_from(a, row, column, count, p->across > 1 && upper, 0);
         column += count;
@@ -95,7 +108,7 @@ static unsigned winograd_large_rows(const winograd_call *a, size_t unit_row, boo
 static void winograd_run_mixed(const winograd_call *a, size_t unit_row, unsigned large) {
     const winograd_plan *p = a->plan;
     for (size_t column = 0, count; column < p->unit_columns; column += count) {
-        count = packed_min(p->units, p->unit_columns - column);
+        count = size_min(p->units, p->unit_columns - column);
         winograd_run_from(a, unit_row, column, count, false, large);
     }
     if (large == 0) return;
@@ -138,7 +151,7 @@ static winograd_call winograd_begin(const convpool_job *job) {
                        .end_row = job->first_row + job->row_count,
                        .image = job->input};
     a.weights = a.bias + winograd_packed_direct(s);
-    a.v = packed_align(job->scratch);
+    a.v = scratch_align(job->scratch);
     a.m = a.v + header->scratch.m;
     a.pixels = a.v + header->scratch.pixels;
     a.band = a.v + header->scratch.band;
@@ -161,12 +174,11 @@ static void winograd_run_layer(const convpool_job *job) {
     }
     size_t row = job->first_row / p->pixels, end = (a.end_row + p->pixels - 1) / p->pixels;
     for (size_t count; row < end; row += count) {
-        count = packed_min(p->band, end - row);
+        count = size_min(p->band, end - row);
         if (p->from_pixels && !p->in_place) {
             size_t step = winograd_unit_windows(p), first = row * step;
             a.first_row = first;
-            a.image =
-                source_rows(s, false, job->input, first, packed_min(count * step, s->conv_height - first), a.band);
+            a.image = source_rows(s, false, job->input, first, size_min(count * step, s->conv_height - first), a.band);
         }
         winograd_run_rows(&a, row, row + count);
     }

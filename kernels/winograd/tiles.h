@@ -49,8 +49,8 @@ static void winograd_begin_block(const winograd_plan *p, bool upper, winograd_bl
 
 /* Its slots are filled up to whole vectors. */
 static void winograd_end_block(const winograd_plan *p, winograd_block *b) {
-    if (winograd_by_pixel(p)) b->slots = packed_round_up(b->units, vec_lanes) * b->tiles;
-    for (size_t slot = 0; slot < packed_round_up(b->slots, vec_lanes); slot++)
+    if (winograd_by_pixel(p)) b->slots = size_round_up(b->units, vec_lanes) * b->tiles;
+    for (size_t slot = 0; slot < size_round_up(b->slots, vec_lanes); slot++)
         if (b->columns[slot] == winograd_nowhere) { /* whatever does no harm */
             b->from[slot] = b->from[0];
             b->rows[slot] = b->rows[0];
@@ -85,13 +85,13 @@ static void winograd_place_tile(const convpool_shape *s, const winograd_plan *p,
         b->from[slot] = (y - b->origin) * s->padded_width + x;
         return;
     }
-    size_t end = s->pad_top + s->height, rows = y < end ? packed_min(b->rows[slot], end - y) : 0;
-    size_t side = s->pad_left + s->width, columns = x < side ? packed_min(b->columns[slot], side - x) : 0;
+    size_t end = s->pad_top + s->height, rows = y < end ? size_min(b->rows[slot], end - y) : 0;
+    size_t side = s->pad_left + s->width, columns = x < side ? size_min(b->columns[slot], side - x) : 0;
     b->from[slot] = (y - s->pad_top) * s->width + x - s->pad_left; /* may be below 0, and wrap */
     b->rows[slot] = (unsigned char)rows;
     b->columns[slot] = (unsigned char)columns;
-    b->above[slot] = (unsigned char)packed_min(rows, y < s->pad_top ? s->pad_top - y : 0);
-    b->before[slot] = (unsigned char)packed_min(columns, x < s->pad_left ? s->pad_left - x : 0);
+    b->above[slot] = (unsigned char)size_min(rows, y < s->pad_top ? s->pad_top - y : 0);
+    b->before[slot] = (unsigned char)size_min(columns, x < s->pad_left ? s->pad_left - x : 0);
 }
 
 /* Adds a unit, without those rows of its tiles that `large` has a bit of: no input of theirs counts. */
@@ -102,26 +102,26 @@ static void winograd_add_unit(const convpool_shape *s, const winograd_plan *p, w
     column -= known; /* pixels of the unit before */
     size_t unit = b->units++, slot = winograd_slot(p, b, unit), step = winograd_slot_step(p);
     b->first[unit] = slot;
-    b->unit_rows[unit] = packed_min(p->pixels, s->out_height - row);
+    b->unit_rows[unit] = size_min(p->pixels, s->out_height - row);
     b->to[unit] = row * s->out_width + column;
-    size_t count = packed_min(p->pixels, s->out_width - column) - known;
+    size_t count = size_min(p->pixels, s->out_width - column) - known;
     winograd_add_pixels(b, (winograd_run){unit * p->pixels + known, count, row, column + known});
     size_t tile = p->tile, across = p->across, conv_height = p->conv_height, conv_width = p->conv_width;
     size_t first = 0, end = across; /* columns of tiles: of output channels, those some output of which is new */
     if (!winograd_by_pixel(p) && unit_column + 1 == p->unit_columns) {
         first = stride * known / tile;
-        end = packed_min(across, (conv_width - stride * column + tile - 1) / tile);
+        end = size_min(across, (conv_width - stride * column + tile - 1) / tile);
     }
     b->across[unit] = end - first;
     size_t height = s->padded_height, width = s->padded_width, slots = b->slots, more = s->filter_height - 1;
     for (size_t i = 0, y = stride * row; i < across && y < conv_height; i++, y += tile) {
-        size_t rows = packed_min(tile, conv_height - y) + more;
+        size_t rows = size_min(tile, conv_height - y) + more;
         bool forbidden = large >> i & 1, above_end = y + rows < height;
         b->forbidden |= forbidden;
         for (size_t j = first; j < end; j++, slot += step, slots++) {
             size_t x = stride * column + j * tile;
             size_t left = x < conv_width ? conv_width - x : 0;
-            size_t columns = left == 0 ? 0 : packed_min(left, tile) + more;
+            size_t columns = left == 0 ? 0 : size_min(left, tile) + more;
             if (left >= tile && !p->from_pixels) columns = winograd_whole;
             b->rows[slot] = forbidden ? 0 : (unsigned char)rows;
             b->columns[slot] = forbidden ? 0 : (unsigned char)columns;
@@ -158,7 +158,7 @@ static void winograd_add_all(const convpool_shape *s, const winograd_plan *p, wi
                              size_t column, size_t count) {
     size_t first = row * s->out_width + column;
     b->units = count;
-    b->slots = packed_round_up(count, vec_lanes);
+    b->slots = size_round_up(count, vec_lanes);
     b->runs[b->run_count++] = (winograd_run){0, count, row, column};
     for (size_t unit = 0; unit < count && unit < p->slots; unit++)
         b->to[unit] = first + unit;

@@ -43,10 +43,9 @@ def c_call(network: Network) -> Callable[[], Any]:
     x, out = np.ones(network.input_shape, np.float32), np.empty(network.output_shape, np.float32)
     scratch = np.empty(runner._scratch_size + 64, np.uint8)
     pointers = (runner.handle.pointer, *map(_library.address, (x, out, scratch)))
-    kept = (x, out, scratch)
 
-    def call() -> int:
-        return int(runner._run(*pointers)) + 0 * len(kept)
+    def call(_kept: Any = (runner, x, out, scratch)) -> int:
+        return int(runner._run(*pointers))
 
     return call
 

@@ -207,7 +207,8 @@ def pads(
     numbers = numbers * (4 // len(numbers)) if len(numbers) in (1, 2) else numbers
     if len(numbers) != 4:
         raise ValueError(
-            f"padding must be a number, two (down, across) or four (top, left, bottom, right), not {padding!r}"
+            "padding must be 'valid', 'same', or numbers of at least 0: one, two (down, across) or four (top, left, "
+            f"bottom, right), not {padding!r}"
         )
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
