@@ -292,6 +292,16 @@ class Builder:
         if any(pads):
             self._spatial(Stage("pad", pads=pads), channel_axis)
 
+    def crop(self, cut: tuple[int, int, int, int], channel_axis: int) -> None:
+        """Without so many rows and columns at the top, left, bottom and right: by a layer that copies the others."""
+        top, left, bottom, right = cut
+        if not any(cut):
+            return
+        channels = self.dims[channel_axis]
+        weights = np.zeros((channels, channels, top + bottom + 1, left + right + 1))
+        weights[range(channels), range(channels), top, left] = 1
+        self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis)
+
     def activation(self, name: str, parameter: float = 0.0) -> None:
         """Of every number."""
         self._each(Stage("activation", self.where, activation=name, parameter=parameter))

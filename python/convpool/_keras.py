@@ -23,7 +23,8 @@ IGNORED = (
 KINDS = (
     "InputLayer Conv2D Convolution2D AtrousConvolution2D DepthwiseConv2D SeparableConv2D Dense MaxPooling2D "
     "AveragePooling2D GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D "
-    "BatchNormalization BatchNormalizationV1 SyncBatchNormalization Rescaling Normalization ZeroPadding2D Flatten "
+    "BatchNormalization BatchNormalizationV1 SyncBatchNormalization Rescaling Normalization ZeroPadding2D Cropping2D "
+    "CenterCrop Flatten "
     "Reshape Permute Activation ReLU LeakyReLU ELU PReLU Softmax"
 ).split() + _keras_ops.KINDS
 # Layers of a sequence, which are those of two dimensions on an image of one row, and what each of them has to say.
@@ -34,6 +35,7 @@ IN_A_ROW = {
     "MaxPooling1D": "pool_size",
     "AveragePooling1D": "pool_size",
     "ZeroPadding1D": "padding",
+    "Cropping1D": "cropping",
 }
 
 
@@ -105,6 +107,8 @@ class Reader:
         padding = self._get("padding")
         if isinstance(padding, (int, list)):  # ZeroPadding1D's
             self.config["padding"] = [0, padding]
+        if "cropping" in self.config:
+            self.config["cropping"] = [0, self.config["cropping"]]
         if padding == "causal":
             self.config["padding"] = "valid"
             window = pair(self._get("kernel_size"), "kernel_size")
@@ -270,6 +274,22 @@ class Reader:
         down, across = (padding, padding) if isinstance(padding, int) else padding
         (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else n for n in (down, across))
         self.builder.pad((top, left, bottom, right), self.axis)
+
+    def _cropping2d(self) -> None:
+        cropping = self._get("cropping", default=0)
+        down, across = (cropping, cropping) if isinstance(cropping, int) else cropping
+        (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else n for n in (down, across))
+        self.builder.crop((top, left, bottom, right), self.axis)
+
+    def _centercrop(self) -> None:
+        first = 1 if self.axis == 0 else 0
+        over = [
+            extent - self._get(name) for extent, name in zip(self.builder.dims[first : first + 2], ("height", "width"))
+        ]
+        if min(over) < 0:
+            raise self.builder.refuse("enlarges the image, which is not supported")
+        top, left = over[0] // 2, over[1] // 2
+        self.builder.crop((top, left, over[0] - top, over[1] - left), self.axis)
 
     def _flatten(self) -> None:
         if self.axis == 0 and len(self.builder.dims) > 1:

@@ -304,23 +304,51 @@ class Reader(Follower):
                     axis %= len(self.dims)
                     whole[axis], whole[axis + len(self.dims)] = numbers[i], numbers[i + len(axes)]
                 numbers = whole
-        if not any(numbers):
-            return
-        rank, in_a_row = len(self.dims), len(self.builder.dims) == 2
-        if in_a_row and len(numbers) == 6:
-            numbers, rank = [*numbers[:2], 0, *numbers[2:5], 0, numbers[5]], 4
-        if value != 0 or len(numbers) != 2 * rank or min(numbers) < 0 or rank != 4 or not self.batched:
+        rank = len(self.dims)
+        if value != 0 or len(numbers) != 2 * rank or min(numbers, default=0) < 0:
             raise self.builder.refuse(f"pads by {numbers} with {value}: zeros around an image are supported")
-        before, after = numbers[1:4], numbers[5:8]
-        if numbers[0] or numbers[4]:
-            raise self.builder.refuse("pads the batch")
-        if before[0] == after[0] == 0:
-            with self._image():
-                self.builder.pad((before[1], before[2], after[1], after[2]), 0)
-        elif not in_a_row and before[2] == after[2] == 0 and self.builder.may_be_hwc:
-            self.builder.pad((before[0], before[1], after[0], after[1]), 2)
+        self._edges("pads", numbers[:rank], numbers[rank:])
+
+    def op_Slice(self) -> None:
+        if self.opset < 10:
+            starts, ends = list(self.attribute("starts", [])), list(self.attribute("ends", []))
+            axes, steps = list(self.attribute("axes", range(len(starts)))), [1] * len(starts)
         else:
-            raise self.builder.refuse("pads channels")
+            starts, ends = ([int(n) for n in self.weights(i, what)] for i, what in ((1, "starts"), (2, "ends")))
+            given = [self.optional(i, what) for i, what in ((3, "axes"), (4, "steps"))]
+            axes = list(range(len(starts))) if given[0] is None else [int(n) for n in given[0]]
+            steps = [1] * len(starts) if given[1] is None else [int(n) for n in given[1]]
+        if set(steps) - {1}:
+            raise self.builder.refuse(f"takes every n-th number, by {steps}: 1 is supported")
+        before, after = [0] * len(self.dims), [0] * len(self.dims)
+        for axis, start, end in zip(axes, starts, ends):
+            part = range(self.dims[axis])[start:end]
+            if not part:
+                raise self.builder.refuse(f"takes nothing of dimension {axis} of {self.dims}")
+            before[axis], after[axis] = part[0], self.dims[axis] - 1 - part[-1]
+        self._edges("crops", before, after)
+
+    def _edges(self, verb: str, before: list[int], after: list[int]) -> None:
+        """Pads or crops each dimension by so much at its ends: rows and columns of an image alone."""
+        builder, function = self.builder, self.builder.pad if verb == "pads" else self.builder.crop
+        cut = [n for n, ends in enumerate(zip(before, after)) if any(ends)]
+        if not cut:
+            return
+        if cut[0] == 0 and self.batched:
+            raise builder.refuse(f"{verb} the batch")
+        if not self.batched or len(before) not in (3, 4):
+            raise builder.refuse(f"{verb} {self.dims}: a batch of images or sequences is needed")
+        # The channels stay whole: the last dimension or, where that is cut or may not be theirs, the first.
+        likely = 1 in cut or builder.shape is not None or builder.dims[-1] <= 4 < builder.dims[0]
+        first = 1 if builder.may_be_hwc and len(before) - 1 not in cut and likely else 2
+        if first == 2 and 1 in cut:
+            raise builder.refuse(f"{verb} channels")
+        axis, ends = (2 if first == 1 else 0), [*before[first : first + 2], *after[first : first + 2]]
+        if len(before) == 4:
+            function((ends[0], ends[1], ends[2], ends[3]), axis)
+            return
+        with builder.row(axis):
+            function((0, before[first], 0, after[first]), axis)
 
     def op_Transpose(self) -> None:
         order = list(self.attribute("perm", range(len(self.dims))[::-1]))

@@ -166,6 +166,11 @@ MODELS = {
     ),
     "sequence_only_averaged": ((30, 4), lambda: [L.GlobalAveragePooling1D(), L.Dense(3)]),
     "sequence_alone": ((30, 4), lambda: [L.Dropout(0.2), L.ReLU(), L.BatchNormalization()]),
+    "cropped": (
+        (19, 20, 3),
+        lambda: [L.Rescaling(2, -1), L.Cropping2D(((3, 1), 2)), L.Conv2D(4, 3), L.Cropping2D(1), L.CenterCrop(4, 7)],
+    ),
+    "sequence_cropped": ((30, 4), lambda: [L.Conv1D(3, 2), L.Cropping1D((2, 3)), L.Cropping1D(1)]),
     "one_channel": ((9, 9, 1), lambda: [L.Conv2D(1, 3), L.MaxPooling2D(2), L.Flatten(), L.Dense(1)]),
     "permuted": ((5, 6, 3), lambda: [L.Conv2D(4, 2), L.Permute((3, 1, 2)), L.Flatten(), L.Dense(3)]),
     "spatial_output": ((9, 8, 3), lambda: [L.Conv2D(4, 3, padding="same", activation="sigmoid")]),

@@ -375,6 +375,29 @@ def bounded():
     return conv(g, 3, 3, 1, 1).add("Celu", alpha=0.4).add("HardSigmoid")
 
 
+def cropped():
+    g = conv(Graph([1, 3, 12, 13]), 4, 3, 2, 2).add("Slice", np.array([1, -9]), np.array([-2, 2**31]), np.array([2, 3]))
+    return conv(g, 2, 4, 3, 3).add("Slice", np.array([0]), np.array([4]), np.array([-1]), np.array([1]))
+
+
+def cropped_first():
+    g = (
+        Graph([1, 12, 13, 3])
+        .add("Slice", np.array([4]), np.array([12]), np.array([1]))
+        .add("Transpose", perm=[0, 3, 1, 2])
+    )
+    return conv(g, 2, 3, 3, 3)
+
+
+def sequence_cropped_and_padded():
+    g = (
+        Graph([1, 20, 5])
+        .add("Slice", np.array([3]), np.array([19]), np.array([1]))
+        .add("Pad", np.array([0, 4, 0, 0, 0, 0]))
+    )
+    return g.add("Transpose", perm=[0, 2, 1]).add("Conv", weights(3, 5, 3), weights(3), dilations=[2])
+
+
 MODELS = {
     function.__name__: function
     for function in (
@@ -383,7 +406,7 @@ MODELS = {
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
         leaky_as_a_maximum, averages_with_zeros_around, padded_by_axes, clipped, sequence, sequence_turned, sequence_averaged,
-        squeezed, shaped_and_scaled, bounded, numbers_of_their_own, numbers_of_a_vector,
+        squeezed, cropped, cropped_first, sequence_cropped_and_padded, shaped_and_scaled, bounded, numbers_of_their_own, numbers_of_a_vector,
     )
 }  # fmt: skip
 
