@@ -293,14 +293,13 @@ class Builder:
             self._spatial(Stage("pad", pads=pads), channel_axis)
 
     def crop(self, cut: tuple[int, int, int, int], channel_axis: int) -> None:
-        """Without so many rows and columns at the top, left, bottom and right: by a layer that copies the others."""
-        top, left, bottom, right = cut
-        if not any(cut):
-            return
-        channels = self.dims[channel_axis]
-        weights = np.zeros((channels, channels, top + bottom + 1, left + right + 1))
-        weights[range(channels), range(channels), top, left] = 1
-        self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis)
+        """Without so many rows and columns at the top, left, bottom and right: by layers that copy the others."""
+        for top, left, bottom, right in ((cut[0], 0, cut[2], 0), (0, cut[1], 0, cut[3])):
+            if max(top, left, bottom, right) > 0:
+                channels = self.dims[channel_axis]
+                weights = np.zeros((channels, channels, top + bottom + 1, left + right + 1))
+                weights[range(channels), range(channels), top, left] = 1
+                self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis)
 
     def activation(self, name: str, parameter: float = 0.0) -> None:
         """Of every number."""

@@ -208,6 +208,9 @@ class Reader(Follower):
     def op_LeakyRelu(self) -> None:
         self.builder.activation("leaky_relu", self.attribute("alpha", 0.01))
 
+    def op_Abs(self) -> None:
+        self.builder.activation("leaky_relu", -1.0)
+
     def op_PRelu(self) -> None:
         self.builder.prelu(self._without_batch(self.weights(1, "slopes")))
 

@@ -372,7 +372,7 @@ def shaped_and_scaled():
 def bounded():
     g = conv(Graph([1, 2, 5, 5]), 3, 2, 2, 2).add("Max", np.float32(-0.2)).add("Min", np.float32(0.3))
     g = conv(g, 3, 3, 1, 1).add("Max", np.float32(0)).add("Min", np.float32(6))
-    return conv(g, 3, 3, 1, 1).add("Celu", alpha=0.4).add("HardSigmoid")
+    return conv(g, 3, 3, 1, 1).add("Celu", alpha=0.4).add("Abs").add("HardSigmoid")
 
 
 def cropped():
