@@ -24,7 +24,7 @@ MOST_WORK = 1 << 35  # multiply-adds
 MOST_READ = 1 << 31  # what pools read
 MOST_STEPS = 500
 MOST_SHIFT = 16  # what is shifted by more loses too many bits
-MOST_COPIED = 2048  # channels that a layer copies with zeros around them
+MOST_COPIED = 2048  # channels that a layer copies, with zeros around them or in part
 
 
 class Builder:
@@ -68,11 +68,9 @@ class Builder:
     @property
     def dims(self) -> tuple[int, ...]:
         """The tensor's extents, without the batch's."""
-        return (
-            self._torn[0]
-            if self._torn
-            else tuple(math.prod(self._sizes[axis] for axis in group) for group in self._groups)
-        )
+        if self._torn:
+            return self._torn[0]
+        return tuple(math.prod(self._sizes[axis] for axis in group) for group in self._groups)
 
     @property
     def may_be_hwc(self) -> bool:
@@ -178,12 +176,16 @@ class Builder:
         padded = (self.shape[1] + top + bottom, self.shape[2] + left + right)
         if min(extents) < 1 or max(math.prod(extents), self.shape[0] * math.prod(padded)) > LARGEST_IMAGE:
             raise self.refuse(f"an image of {extents} comes out of one padded to {padded}")
-        if stage.kind == "pad" and self.shape[0] > MOST_COPIED:
-            raise self.refuse(f"pads {self.shape[0]} channels: at most {MOST_COPIED} are supported")
+        if stage.kind == "pad":
+            self._check_copied(self.shape[0], "pads")
         self._count()
         self.shape = extents
         self._sizes = {name: size for name, size in zip("CHW", extents) if size > 1}
         self.stages.append(stage)
+
+    def _check_copied(self, channels: int, verb: str) -> None:
+        if channels > MOST_COPIED:
+            raise self.refuse(f"{verb} {channels} channels: at most {MOST_COPIED} are supported")
 
     def _check_bias(self, bias: Float64 | None, outputs: int) -> None:
         if bias is not None and bias.shape != (outputs,):
@@ -297,6 +299,7 @@ class Builder:
         for top, left, bottom, right in ((cut[0], 0, cut[2], 0), (0, cut[1], 0, cut[3])):
             if max(top, left, bottom, right) > 0:
                 channels = self.dims[channel_axis]
+                self._check_copied(channels, "crops")
                 weights = np.zeros((channels, channels, top + bottom + 1, left + right + 1))
                 weights[range(channels), range(channels), top, left] = 1
                 self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis)

@@ -499,6 +499,13 @@ def test_open_extents(tmp_path):
     )
 
 
+def test_many_channels_are_not_cropped(tmp_path):
+    g = Graph([1, 2049, 4, 4]).add("Slice", np.array([1]), np.array([4]), np.array([2]))
+    onnx.save(g.model(), tmp_path / "model.onnx")
+    with pytest.raises(convpool.UnsupportedError, match="crops 2049 channels"):
+        convpool.load(tmp_path / "model.onnx")
+
+
 def test_integers_are_divided_towards_zero(tmp_path):
     g = Graph([1, 4])
     for name, values in (("a", [-7]), ("b", [2]), ("c", [9])):
