@@ -11,7 +11,7 @@ import numpy as np
 
 from ._graph import Asked, Builder, Float64
 from ._merge import UnsupportedError
-from ._onnx_constants import onnx_module
+from ._onnx_constants import attribute, onnx_module
 from ._onnx_graph import Follower
 from ._stages import dilated, same_pads
 
@@ -341,8 +341,10 @@ class Reader(Follower):
             raise builder.refuse(f"{verb} the batch")
         if not self.batched or len(before) not in (3, 4):
             raise builder.refuse(f"{verb} {self.dims}: a batch of images or sequences is needed")
-        # The channels stay whole: the last dimension or, where that is cut or may not be theirs, the first.
-        likely = 1 in cut or builder.shape is not None or builder.dims[-1] <= 4 < builder.dims[0]
+        # The channels stay whole: the first dimension, or the last, where these are to be turned before a convolution.
+        turned = [0, len(before) - 1, *range(1, len(before) - 1)]
+        turns = any(node.op_type == "Transpose" and attribute(node, "perm", None) == turned for node in self.nodes)
+        likely = 1 in cut or builder.shape is not None or turns
         first = 1 if builder.may_be_hwc and len(before) - 1 not in cut and likely else 2
         if first == 2 and 1 in cut:
             raise builder.refuse(f"{verb} channels")

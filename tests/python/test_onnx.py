@@ -383,6 +383,7 @@ def cropped():
 def cropped_first():
     g = (
         Graph([1, 12, 13, 3])
+        .add("Slice", np.array([2]), np.array([11]), np.array([2]))
         .add("Slice", np.array([4]), np.array([12]), np.array([1]))
         .add("Transpose", perm=[0, 3, 1, 2])
     )
