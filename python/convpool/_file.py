@@ -107,11 +107,9 @@ def _load(path: str, asked: Asked, check: bool) -> Network:
 
 def as_float32(stage: Stage) -> Stage:
     """With the numbers that the library takes."""
-    for field in ("weights", "bias", "slopes"):
-        values = getattr(stage, field)
-        if values is not None:
-            with np.errstate(over="ignore"):
-                setattr(stage, field, np.ascontiguousarray(values, np.float32))
+    for field, values in stage.arrays().items():
+        with np.errstate(over="ignore"):
+            setattr(stage, field, np.ascontiguousarray(values, np.float32))
     return stage
 
 
@@ -122,8 +120,7 @@ def _check(network: Network, steps: list[Stage]) -> None:
     if network._outside[1] == "HWC":
         image = image.transpose(2, 0, 1)
     peak, expected = 0.0, image
-    for step in expand(steps, network._shape):
-        expected = _reference.apply(step, expected)
+    for expected in _reference.run(expand(steps, network._shape), image):
         peak = max(peak, np.abs(expected[np.isfinite(expected)]).max(initial=0))
     if network._result[1] == "HWC":
         expected = expected.transpose(1, 2, 0)
@@ -177,11 +174,9 @@ def save(network: Network, file: str | os.PathLike[str]) -> None:
     stages = []
     for index, stage in enumerate(network._stages):
         entry: dict[str, Any] = {key: getattr(stage, key) for key in SCALARS}
-        for field in ("weights", "bias", "slopes"):
-            values = getattr(stage, field)
-            entry[field] = values is not None
-            if values is not None:
-                arrays[f"{index}.{field}"] = np.ascontiguousarray(values, np.float32)
+        held = stage.arrays()
+        entry.update({field: field in held for field in ("weights", "bias", "slopes")})
+        arrays.update({f"{index}.{field}": np.ascontiguousarray(v, np.float32) for field, v in held.items()})
         stages.append(entry)
     x = random_input(network.input_shape, SEED)
     test = {family: bits_hash(y) for family, y in by_family(network, x).items()}

@@ -103,7 +103,7 @@ class Builder:
         self.input_layout = best_layout(fitting, self.shape, self.input_shape)
         extents = [[self._sizes[axis] for axis in axes] for axes in names]
         for stage in self._waiting:
-            arrays = arrays_of(stage)
+            arrays = stage.arrays()
             merged = [with_merged_axes(values, extents) for values in arrays.values()]
             vars(stage).update(zip(arrays, self._widened(merged, tuple(sizes))))
         groups: list[tuple[str, ...]] = []
@@ -358,7 +358,7 @@ class Builder:
         """A stage that knows no axes; before the first that does, it waits for the shape."""
         self._count()
         self.stages.append(stage)
-        if self.shape is None and any(values.ndim > 0 for values in arrays_of(stage).values()):
+        if self.shape is None and any(values.ndim > 0 for values in stage.arrays().values()):
             self._waiting.append(stage)
 
     def _by_channel(self, *operands: Float64) -> list[Float64]:
@@ -439,7 +439,7 @@ class Builder:
             before = tuple(self._sizes.values())
             self._renumber(shape)
             for stage in self._waiting:
-                for field, values in arrays_of(stage).items():
+                for field, values in stage.arrays().items():
                     self._hold(count)
                     whole = np.broadcast_to(values, before).reshape(tuple(self._sizes.values()))
                     setattr(stage, field, narrowed(whole))
@@ -500,12 +500,6 @@ def closed(extents: Sequence[int | None], in_shape: tuple[int, ...] | None) -> t
     if len(shape) != len(extents) or any(m not in (None, n) for n, m in zip(shape, extents)):
         raise UnsupportedError(f"the input's shape is {tuple(extents)}, not in_shape, {in_shape}")
     return tuple(int(n) for n in shape if n is not None)
-
-
-def arrays_of(stage: Stage) -> dict[str, Float64]:
-    """What a stage has for its channels or numbers."""
-    fields = {"weights": stage.weights, "bias": stage.bias, "slopes": stage.slopes}
-    return {field: values for field, values in fields.items() if values is not None}
 
 
 def narrowed(values: Float64) -> Float64:

@@ -83,11 +83,9 @@ def stage_lines(network: Network, name: str) -> tuple[list[str], list[str]]:
         if stage.kernel:
             spec["kernel"] = f'"{stage.kernel}"'
         lines += [f"    {s}.spec.{field} = {value};" for field, value in spec.items()]
-        for field, target in (("weights", "weights"), ("bias", "bias"), ("slopes", "spec.slopes")):
-            values = getattr(stage, field)
-            if values is not None:
-                arrays.append(table(f"{name}_{field}_{index}", np.asarray(values, np.float32)))
-                lines.append(f"    {s}.{target} = {name}_{field}_{index};")
+        for field, values in stage.arrays().items():
+            arrays.append(table(f"{name}_{field}_{index}", np.asarray(values, np.float32)))
+            lines.append(f"    {s}.{'spec.slopes' if field == 'slopes' else field} = {name}_{field}_{index};")
         shape = stage.output_shape(shape)
     return arrays, lines
 

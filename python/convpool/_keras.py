@@ -267,19 +267,20 @@ class Reader:
         else:
             self.builder.scale(1 / deviation, -mean / deviation)
 
+    def _edges(self, around: Any) -> tuple[int, int, int, int]:
+        """Top, left, bottom, right: Keras writes one number, one down and one across, or two of each."""
+        down, across = (around, around) if isinstance(around, int) else around
+        (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else n for n in (down, across))
+        return top, left, bottom, right
+
     def _zeropadding2d(self) -> None:
         padding = self._get("padding", default=1)
         if isinstance(padding, dict):
             padding = [[padding["top_pad"], padding["bottom_pad"]], [padding["left_pad"], padding["right_pad"]]]
-        down, across = (padding, padding) if isinstance(padding, int) else padding
-        (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else n for n in (down, across))
-        self.builder.pad((top, left, bottom, right), self.axis)
+        self.builder.pad(self._edges(padding), self.axis)
 
     def _cropping2d(self) -> None:
-        cropping = self._get("cropping", default=0)
-        down, across = (cropping, cropping) if isinstance(cropping, int) else cropping
-        (top, bottom), (left, right) = ((n, n) if isinstance(n, int) else n for n in (down, across))
-        self.builder.crop((top, left, bottom, right), self.axis)
+        self.builder.crop(self._edges(self._get("cropping", default=0)), self.axis)
 
     def _centercrop(self) -> None:
         first = 1 if self.axis == 0 else 0

@@ -85,14 +85,14 @@ def chain(model: Config, output: str | None = None) -> list[tuple[str, Config]]:
     if not all(isinstance(layer, dict) for layer in config["layers"]):
         raise UnsupportedError("a layer is no object")
     layers = _numbered(config["layers"])
+    names = [_name(layer) for layer in layers]
+    if output is not None and output not in names:
+        raise UnsupportedError(f"the model has no layer {output!r}")
     if kind in ("Functional", "Model"):
         layers = _in_order(layers, output or _output(config, layers))
     elif kind != "Sequential":
         raise UnsupportedError(f"the model is a {kind!r}: a Sequential or Functional one is needed")
     elif output is not None:
-        names = [_name(layer) for layer in layers]
-        if output not in names:
-            raise UnsupportedError(f"the model has no layer {output!r}")
         layers = layers[: names.index(output) + 1]
     flat: list[tuple[str, Config]] = []
     for layer in layers:
@@ -144,8 +144,6 @@ def _output(config: Config, layers: list[Config]) -> str:
 def _in_order(layers: list[Config], output: str) -> list[Config]:
     """The layers that lead to an output."""
     by_name = {_name(layer): layer for layer in layers}
-    if output not in by_name:
-        raise UnsupportedError(f"the model has no layer {output!r}")
     order, wanted = list[Config](), [output]
     while wanted:
         layer = by_name.get(wanted[0])

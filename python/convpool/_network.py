@@ -146,7 +146,7 @@ class Network:
         rows = [("stage", "output", "kernel", "weights", "multiply-adds")]
         shape, weights, work = self._shape, 0, 0
         for stage, kernel in zip(self._stages, self.kernels()):
-            count = sum(int(values.size) for values in (stage.weights, stage.bias, stage.slopes) if values is not None)
+            count = sum(int(values.size) for values in stage.arrays().values())
             adds = stage.multiply_adds(shape)
             shape = stage.output_shape(shape)
             weights, work = weights + count, work + adds

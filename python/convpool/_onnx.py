@@ -11,7 +11,7 @@ import numpy as np
 
 from ._graph import Asked, Builder, Float64
 from ._merge import UnsupportedError
-from ._onnx_constants import attribute, onnx_module
+from ._onnx_constants import attribute, onnx_module, slices
 from ._onnx_graph import Follower
 from ._stages import dilated, same_pads
 
@@ -244,21 +244,23 @@ class Reader(Follower):
     def op_Log(self) -> None:
         self.builder.log()
 
-    def op_Max(self) -> None:
+    def _bound(self, what: str) -> float:
+        """The number of a maximum or minimum with one."""
         values, _ = self._constant_operand()
         if len(self.node.input) != 2 or values.size != 1:
-            raise self.builder.refuse("is a maximum with several numbers: one is needed")
-        self.builder.clip(float(values.reshape(())), math.inf)
+            raise self.builder.refuse(f"is a {what} with several numbers: one is needed")
+        return float(values.reshape(()))
+
+    def op_Max(self) -> None:
+        self.builder.clip(self._bound("maximum"), math.inf)
 
     def op_Min(self) -> None:
-        values, _ = self._constant_operand()
-        if len(self.node.input) != 2 or values.size != 1:
-            raise self.builder.refuse("is a minimum with several numbers: one is needed")
-        low, last = -math.inf, self.builder.stages[-1] if self.builder.stages else None
-        if last is not None and last.kind == "activation" and last.activation == "relu" and values > 0:
+        low, high = -math.inf, self._bound("minimum")
+        last = self.builder.stages[-1] if self.builder.stages else None
+        if last is not None and last.kind == "activation" and last.activation == "relu" and high > 0:
             low = 0.0
             self.builder.stages.pop()
-        self.builder.clip(low, float(values.reshape(())))
+        self.builder.clip(low, high)
 
     def op_Celu(self) -> None:
         alpha = np.asarray(self.attribute("alpha", 1.0))
@@ -313,22 +315,15 @@ class Reader(Follower):
         self._edges("pads", numbers[:rank], numbers[rank:])
 
     def op_Slice(self) -> None:
-        if self.opset < 10:
-            starts, ends = list(self.attribute("starts", [])), list(self.attribute("ends", []))
-            axes, steps = list(self.attribute("axes", range(len(starts)))), [1] * len(starts)
-        else:
-            starts, ends = ([int(n) for n in self.weights(i, what)] for i, what in ((1, "starts"), (2, "ends")))
-            given = [self.optional(i, what) for i, what in ((3, "axes"), (4, "steps"))]
-            axes = list(range(len(starts))) if given[0] is None else [int(n) for n in given[0]]
-            steps = [1] * len(starts) if given[1] is None else [int(n) for n in given[1]]
-        if set(steps) - {1}:
-            raise self.builder.refuse(f"takes every n-th number, by {steps}: 1 is supported")
+        operands = [self.optional(i, what) for i, what in enumerate(("starts", "ends", "axes", "steps"), 1)]
         before, after = [0] * len(self.dims), [0] * len(self.dims)
-        for axis, start, end in zip(axes, starts, ends):
-            part = range(self.dims[axis])[start:end]
-            if not part:
+        for axis, part in slices(self.node, self.opset, operands):
+            if part.step != 1:
+                raise self.builder.refuse(f"takes every n-th number, n = {part.step}: 1 is supported")
+            taken = range(self.dims[axis])[part]
+            if not taken:
                 raise self.builder.refuse(f"takes nothing of dimension {axis} of {self.dims}")
-            before[axis], after[axis] = part[0], self.dims[axis] - 1 - part[-1]
+            before[axis], after[axis] = taken[0], self.dims[axis] - 1 - taken[-1]
         self._edges("crops", before, after)
 
     def _edges(self, verb: str, before: list[int], after: list[int]) -> None:

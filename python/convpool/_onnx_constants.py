@@ -34,6 +34,20 @@ def attribute(node: Any, name: str, default: Any) -> Any:
     return default
 
 
+def slices(node: Any, opset: int, operands: list[Any]) -> list[tuple[int, slice]]:
+    """The dimensions of which a Slice takes a part, and which. From opset 10 on operands say it, those after the data;
+    what is missing is None."""
+    if opset < 10:
+        lists = [attribute(node, name, None) for name in ("starts", "ends", "axes")]
+    else:
+        lists = [None if values is None else [int(n) for n in values] for values in operands]
+    starts, ends, axes, steps = (lists[i] if i < len(lists) else None for i in range(4))
+    starts, ends = starts or [], ends or []
+    axes = range(len(starts)) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    return [(axis, slice(start, end, step)) for axis, start, end, step in zip(axes, starts, ends, steps)]
+
+
 BINARY: dict[str, Any] = {
     "Add": np.add,
     "Sub": np.subtract,
@@ -167,7 +181,10 @@ class Constants:
         if kind == "Expand":
             return np.broadcast_to(x[0], np.broadcast_shapes(x[0].shape, tuple(x[1].tolist())))
         if kind == "Slice":
-            return self._slice(node, x)
+            index = [slice(None)] * x[0].ndim
+            for axis, part in slices(node, self.opset, x[1:]):
+                index[axis] = part
+            return np.asarray(x[0][tuple(index)])
         if kind == "Cast":
             kind = onnx_module().TensorProto.DataType.Name(attribute(node, "to", 1)).lower()
             return x[0].astype({"float": "float32", "double": "float64"}.get(kind, kind))
@@ -185,14 +202,3 @@ class Constants:
                 return np.squeeze(x[0], None if axes is None else tuple(axes))
             return np.expand_dims(x[0], tuple(axes))
         return None
-
-    def _slice(self, node: Any, x: list[Any]) -> Any:
-        if self.opset < 10:
-            first, last = list(attribute(node, "starts", [])), list(attribute(node, "ends", []))
-            x = [x[0], np.array(first), np.array(last), np.array(attribute(node, "axes", range(len(first))))]
-        axes = x[3].tolist() if len(x) > 3 else list(range(len(x[1])))
-        steps = x[4].tolist() if len(x) > 4 else [1] * len(axes)
-        index = [slice(None)] * x[0].ndim
-        for start, end, axis, step in zip(x[1].tolist(), x[2].tolist(), axes, steps):
-            index[axis] = slice(start, end, step)
-        return np.asarray(x[0][tuple(index)])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ def apply(stage: Stage, x: Image) -> Image:
     return np.asarray(shifted - log if stage.kind == "log_softmax" else np.exp(shifted - log))
 
 
-def run(stages: list[Stage], x: Image) -> Image:
+def run(stages: list[Stage], x: Image) -> Iterator[Image]:
     """What the stages make of an image, one after the other."""
     for stage in stages:
         x = apply(stage, x)
-    return x
+        yield x

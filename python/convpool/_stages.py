@@ -86,6 +86,11 @@ class Stage:
             raise ValueError(f"{self.label}: pooling leaves nothing of a {height}x{width} image")
         return channels, extents[0], extents[1]
 
+    def arrays(self) -> dict[str, Array]:
+        """What it has of weights, bias and slopes, by the field's name."""
+        fields = {"weights": self.weights, "bias": self.bias, "slopes": self.slopes}
+        return {field: values for field, values in fields.items() if values is not None}
+
     @property
     def by_number(self) -> bool:
         """Whether it has weights or slopes for each number of the image, not for each channel."""
@@ -123,14 +128,9 @@ class Stage:
         spec.pad_top, spec.pad_left, spec.pad_bottom, spec.pad_right = self.pads
         stage = _library.Stage(kind=_library.KINDS.index(self.kind), spec=spec)
         kept: list[Array] = []
-        for owner, field, values in (
-            (stage, "weights", self.weights),
-            (stage, "bias", self.bias),
-            (stage.spec, "slopes", self.slopes),
-        ):
-            if values is not None:
-                kept.append(_library.as_float32(values, field))
-                setattr(owner, field, _library.address(kept[-1]))
+        for field, values in self.arrays().items():
+            kept.append(_library.as_float32(values, field))
+            setattr(stage.spec if field == "slopes" else stage, field, _library.address(kept[-1]))
         if self.kind == "layer" and self.weights is not None:
             stage.spec.out_channels = self.weights.shape[0]
         return stage, kept
