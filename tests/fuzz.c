@@ -29,6 +29,8 @@ static uint64_t several(bytes *b, int count) {
     return value;
 }
 
+enum { CHANNELS = 66, SLOPES = 21 }; /* of an image, at most; and that are drawn, then used again */
+
 /* Mostly small; 253 and up stand for what no memory can hold. */
 static size_t extent(bytes *b, size_t most) {
     unsigned value = byte(b);
@@ -142,8 +144,8 @@ static void check_bands(bytes *b, const problem *p, layout at) {
 }
 
 /* Of bytes; those that 0.2 has added are 0 where there are no more. */
-static convpool_layer_spec spec_of(bytes *b, unsigned mode, char name[24], float slopes[21], uint64_t *state) {
-    convpool_layer_spec spec = {.in_channels = extent(b, 66),
+static convpool_layer_spec spec_of(bytes *b, unsigned mode, char name[24], float slopes[CHANNELS], uint64_t *state) {
+    convpool_layer_spec spec = {.in_channels = extent(b, CHANNELS),
                                 .in_height = extent(b, 24),
                                 .in_width = extent(b, 100),
                                 .out_channels = extent(b, 20)};
@@ -163,8 +165,8 @@ static convpool_layer_spec spec_of(bytes *b, unsigned mode, char name[24], float
         spec.pool = (convpool_pool)(byte(b) % 4);
         spec.activation = (convpool_activation)(byte(b) % 9);
         spec.activation_parameter = number(b, state, more / 32);
-        for (size_t o = 0; o < 21; o++)
-            slopes[o] = number(b, state, more / 32);
+        for (size_t c = 0; c < CHANNELS; c++)
+            slopes[c] = c < SLOPES ? number(b, state, more / 32) : slopes[c - SLOPES];
         spec.slopes = more & 4 ? slopes : NULL;
     }
     if (more & 8) {
@@ -253,7 +255,7 @@ static void take_numbers(convpool_stage *stages, size_t i, const float *slopes) 
 }
 
 static void fuzz_network(bytes *b, uint64_t *state) {
-    static float weights[STAGE_WEIGHTS], slopes[STAGES][21], input[STAGE_IMAGE];
+    static float weights[STAGE_WEIGHTS], slopes[STAGES][CHANNELS], input[STAGE_IMAGE];
     static char names[STAGES][24];
     convpool_stage stages[STAGES];
     size_t count = byte(b) % (STAGES + 1);
@@ -287,7 +289,7 @@ static void fuzz_network(bytes *b, uint64_t *state) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bytes b = {data, size};
     char name[24] = {0};
-    static float slopes[21];
+    static float slopes[CHANNELS];
     uint64_t state = several(&b, 2);
     unsigned mode = byte(&b), place_byte = byte(&b), input_kind = byte(&b), weight_kind = byte(&b);
     if (mode % 16 == 15) {
