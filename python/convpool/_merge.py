@@ -88,22 +88,34 @@ def scaled_before(scale: Stage, layer: Stage) -> Stage | None:
     return dataclasses.replace(layer, weights=layer.weights * factor, bias=bias)
 
 
-def pooled(layer: Stage, pool: Stage, shape: Shape) -> Stage | None:
-    """A layer that does what a 2x2 max-pooling after it does; None where it cannot."""
-    if pool.window != (2, 2) or pool.strides != (2, 2) or pool.pads[:2] != (0, 0):
+def halved(extent: int, window: int, stride: int, before: int, after: int, ceil: bool) -> tuple[int, ...] | None:
+    """Along one dimension, the window, stride and padding with which a max-pooling takes pairs of pixels, of which the
+    last may be one pixel (ceil) or be left out; None where that would not be the same."""
+    if window % 2 or stride % 2 or before % 2:
         return None
+    if extent % 2:
+        ends = (before + extent + after - window) // stride * stride - before + window  # the last window
+        if after == 0 if ceil else ends >= extent:
+            return None
+        after += -1 if ceil else 1
+    return window // 2, stride // 2, before // 2, after // 2
+
+
+def pooled(layer: Stage, pool: Stage, shape: Shape) -> list[Stage] | None:
+    """A layer that max-pools 2x2, and what is left of a max-pooling after it; None where that cannot be."""
     between = layer.output_shape(shape)
-    cut = between[1] % 2 or between[2] % 2
-    if cut and layer.strides == (1, 1) and layer.window in ((2, 2), (3, 3)) and shape[0] >= 8:
-        if pool.output_shape(between)[1:] != (between[1] // 2, between[2] // 2):
-            return None  # Winograd's algorithms pool whole windows alone, and are faster even so
-    for kind in ("max", "ceil"):
-        fused = dataclasses.replace(layer, pool=kind)
-        try:
-            if fused.output_shape(shape) == pool.output_shape(between):
-                return fused
-        except ValueError:
-            continue
+    winograd = layer.strides == (1, 1) and layer.window in ((2, 2), (3, 3)) and shape[0] >= 8
+    for kind in ("max",) if winograd else ("max", "ceil"):  # Winograd's algorithms pool whole windows alone
+        down, across = (
+            halved(between[1 + i], pool.window[i], pool.strides[i], pool.pads[i], pool.pads[2 + i], kind == "ceil")
+            for i in range(2)
+        )
+        if down and across:
+            window, strides, before, after = zip(down, across)
+            return [
+                dataclasses.replace(layer, pool=kind),
+                dataclasses.replace(pool, window=window, strides=strides, pads=before + after),
+            ]
     return None
 
 
@@ -120,7 +132,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
         return [dataclasses.replace(a, activation=b.activation, parameter=b.parameter, slopes=b.slopes)]
     if b.kind == "max_pool" and a.kind == "layer" and a.pool == "none":
         fused = pooled(a, b, shape)
-        return None if fused is None else [fused]
+        return fused and [stage for stage in fused if not does_nothing(stage)]
     if a.kind == "scale" and b.kind == "scale" and not a.by_number:
         assert a.weights is not None and b.weights is not None
         shift = (0.0 if a.bias is None else a.bias) * b.weights + (0.0 if b.bias is None else b.bias)

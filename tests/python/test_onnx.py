@@ -464,6 +464,32 @@ def test_average_pools(tmp_path):
     assert seen > 300
 
 
+def test_layers_take_a_part_of_max_pools(tmp_path):
+    """Pools of even windows become the layer's 2x2 pool and a smaller one, where that is the same."""
+    seen, fused = 0, 0
+    for extent, channels, window, stride, before, after, ceil in itertools.product(
+        (10, 11), (3, 8), (2, 3, 4, 6), (2, 3, 4), (0, 1, 2), (0, 1, 2, 3), (0, 1)
+    ):
+        if max(before, after) >= window or window > before + extent + after:
+            continue
+        g = conv(Graph([1, channels, extent, extent + 1]), channels, channels, 3, 3).add("Relu")
+        g.add(
+            "MaxPool",
+            kernel_shape=[window, window],
+            strides=[stride, stride],
+            pads=[before, before, after, after],
+            ceil_mode=ceil,
+        )
+        onnx.save(g.model(), tmp_path / "model.onnx")
+        x = np.random.default_rng(3).random((1, channels, extent, extent + 1), np.float32)
+        expected, network = evaluated(g.model(), x), convpool.load(tmp_path / "model.onnx")
+        where = (extent, channels, window, stride, before, after, ceil)
+        assert network(x).shape == expected.shape and np.allclose(network(x), expected, atol=1e-5), where
+        seen += 1
+        fused += "max-pool" in network.summary()
+    assert seen > 500 and 150 < fused < seen / 2
+
+
 def test_the_first_dimension_is_the_batch(tmp_path):
     """For what knows channels, in three dimensions, too."""
     for shape, kind, constants in (
