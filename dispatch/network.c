@@ -46,10 +46,11 @@ typedef struct checked {
 } checked;
 
 static bool arguments_valid(const convpool_stage *s) {
-    bool layer = s->kind == CONVPOOL_STAGE_LAYER, scale = s->kind == CONVPOOL_STAGE_SCALE;
-    bool activates = layer || s->kind == CONVPOOL_STAGE_ACTIVATION;
-    return (unsigned)s->kind <= CONVPOOL_STAGE_LOG_SOFTMAX && convpool_enums_valid(&s->spec) &&
-           (s->weights != NULL || !(layer || scale)) &&
+    bool convolves = s->kind == CONVPOOL_STAGE_LAYER || s->kind == CONVPOOL_STAGE_DEPTHWISE;
+    bool activates = convolves || s->kind == CONVPOOL_STAGE_ACTIVATION;
+    bool known = (unsigned)s->kind <= CONVPOOL_STAGE_LOG_SOFTMAX || s->kind == CONVPOOL_STAGE_DEPTHWISE;
+    return known && convpool_enums_valid(&s->spec) &&
+           (s->weights != NULL || !(convolves || s->kind == CONVPOOL_STAGE_SCALE)) &&
            (s->spec.slopes != NULL || s->spec.activation != CONVPOOL_ACTIVATION_PRELU || !activates);
 }
 
@@ -72,24 +73,47 @@ static bool takes_numbers(const convpool_stage *s, image in) {
            s->spec.in_height == 1 && s->spec.in_width == 1;
 }
 
-/* In one dimension, how many windows fit; 0 where none does or one is in padding alone, or sizes overflow. */
-static size_t windows(size_t extent, size_t window, size_t stride, size_t before, size_t after) {
+/* In one dimension, how many windows fit; 0 where none does or sizes overflow or, of a pool, one is in padding alone.
+ */
+static size_t windows(bool pools, size_t extent, size_t window, size_t stride, size_t before, size_t after) {
     size_t most = PTRDIFF_MAX / 4;
-    if (before > most || after > most || extent > most || window > before + extent + after || window <= before)
-        return 0;
+    if (before > most || after > most || extent > most || stride > most || window > before + extent + after) return 0;
     size_t count = (before + extent + after - window) / stride + 1;
-    return (count - 1) * stride >= before + extent ? 0 : count;
+    return pools && (window <= before || (count - 1) * stride >= before + extent) ? 0 : count;
 }
 
-static bool pool_fits(const convpool_layer_spec *spec, convpool_between *b) {
+/* The windows of a pool or a depthwise convolution. */
+static bool windows_fit(const convpool_layer_spec *spec, bool pools, convpool_between *b) {
     b->window_height = spec->filter_height ? spec->filter_height : 2;
     b->window_width = spec->filter_width ? spec->filter_width : 2;
-    b->stride_height = spec->stride_height ? spec->stride_height : b->window_height;
-    b->stride_width = spec->stride_width ? spec->stride_width : b->window_width;
+    b->stride_height = spec->stride_height ? spec->stride_height : pools ? b->window_height : 1;
+    b->stride_width = spec->stride_width ? spec->stride_width : pools ? b->window_width : 1;
     b->pad_top = spec->pad_top, b->pad_left = spec->pad_left;
-    b->out_height = windows(b->height, b->window_height, b->stride_height, b->pad_top, spec->pad_bottom);
-    b->out_width = windows(b->width, b->window_width, b->stride_width, b->pad_left, spec->pad_right);
+    b->out_height = windows(pools, b->height, b->window_height, b->stride_height, b->pad_top, spec->pad_bottom);
+    b->out_width = windows(pools, b->width, b->window_width, b->stride_width, b->pad_left, spec->pad_right);
     return b->out_height > 0 && b->out_width > 0;
+}
+
+/* How many numbers of one kind each channel has: weights, bias and slopes, or what else stands there. */
+static size_t of_channel(const convpool_between *b, size_t kind) {
+    bool filter = b->kind == CONVPOOL_STAGE_DEPTHWISE && kind == 0;
+    return filter ? b->window_height * b->window_width : 1;
+}
+
+/* The bytes of these, repeated. */
+static size_t repeated_bytes(const convpool_between *b, size_t kind) {
+    return convpool_align_up(convpool_tensor_bytes(b->channels + CONVPOOL_REPEATED, of_channel(b, kind), 1));
+}
+
+/* Whether it is kept: given, or a depthwise convolution's bias, zeros. */
+static bool is_kept(const convpool_between *b, size_t kind) {
+    return b->per_channel[kind] != NULL || (b->kind == CONVPOOL_STAGE_DEPTHWISE && kind == 1);
+}
+
+static bool depthwise_fits(const convpool_between *b) {
+    size_t weights = convpool_tensor_bytes(b->channels + CONVPOOL_REPEATED, b->window_height, b->window_width);
+    size_t row = convpool_tensor_bytes(b->channels, b->stride_width, 1);
+    return convpool_fits(weights) && weights <= PTRDIFF_MAX / 4 && convpool_fits(row);
 }
 
 /* The shape of a stage that is no layer, what it reads of each channel, and its ISA. */
@@ -110,15 +134,16 @@ static convpool_status check_between(const convpool_stage *stage, checked *c) {
         b.out_height = b.out_width = 1;
     }
     bool pools = b.kind == CONVPOOL_STAGE_MAX_POOL || b.kind == CONVPOOL_STAGE_AVERAGE_POOL;
-    if (pools && !pool_fits(spec, &b)) return CONVPOOL_INVALID_SHAPE;
-    if (b.kind == CONVPOOL_STAGE_SCALE) b.per_channel[0] = stage->weights, b.per_channel[1] = stage->bias;
-    if (b.kind == CONVPOOL_STAGE_ACTIVATION && b.activation == CONVPOOL_ACTIVATION_PRELU)
-        b.per_channel[0] = spec->slopes;
+    bool depthwise = b.kind == CONVPOOL_STAGE_DEPTHWISE;
+    if ((pools || depthwise) && !windows_fit(spec, pools, &b)) return CONVPOOL_INVALID_SHAPE;
+    if (depthwise && !depthwise_fits(&b)) return CONVPOOL_INVALID_SHAPE;
+    if (depthwise || b.kind == CONVPOOL_STAGE_SCALE) b.per_channel[0] = stage->weights, b.per_channel[1] = stage->bias;
+    if ((depthwise || b.kind == CONVPOOL_STAGE_ACTIVATION) && b.activation == CONVPOOL_ACTIVATION_PRELU)
+        b.per_channel[depthwise ? 2 : 0] = spec->slopes;
     c->between = b;
     c->out = (image){b.channels, b.out_height, b.out_width};
-    for (size_t i = 0; i < 2; i++)
-        if (b.per_channel[i] != NULL)
-            c->bytes += convpool_align_up(convpool_tensor_bytes(b.channels + CONVPOOL_REPEATED, 1, 1));
+    for (size_t kind = 0; kind < 3; kind++)
+        if (is_kept(&b, kind)) c->bytes += repeated_bytes(&b, kind);
     return convpool_resolve(spec->kernel, NULL, &c->choice);
 }
 
@@ -182,10 +207,10 @@ static bool overlaps(const convpool_stage *stages, size_t count, const void *mem
             if (convpool_layer_overlaps(&c.shape, stages[i].weights, stages[i].bias, memory, bytes)) return true;
             continue;
         }
-        for (size_t k = 0; k < 2; k++) {
-            const float *from = c.between.per_channel[k];
-            if (from != NULL && convpool_overlap(memory, bytes, from, convpool_tensor_bytes(c.in.channels, 1, 1)))
-                return true;
+        for (size_t kind = 0; kind < 3; kind++) {
+            const float *from = c.between.per_channel[kind];
+            size_t read = convpool_tensor_bytes(c.in.channels, of_channel(&c.between, kind), 1);
+            if (from != NULL && convpool_overlap(memory, bytes, from, read)) return true;
         }
     }
     return false;
@@ -217,10 +242,27 @@ static void run_to_chw(const network_step *s, const float *input, float *output,
     transpose(input, s->out.height * s->out.width, s->out.channels, output);
 }
 
-/* Copies what each channel has, in order and again. */
-static const float *repeat(const float *from, size_t channels, float *to) {
+/* Copies what each channel has, in order and again; of a NULL zeros. */
+static float *repeat(const float *from, size_t channels, float *to) {
     for (size_t i = 0; i < channels + CONVPOOL_REPEATED; i++)
-        to[i] = from[i % channels];
+        to[i] = from ? from[i % channels] : 0;
+    return to;
+}
+
+/* The same of a depthwise convolution's filters, [position][channel]; and its bias, +0 for -0. */
+static float *repeat_filters(const convpool_layer_spec *spec, const convpool_between *b, float *to) {
+    size_t count = of_channel(b, 0), channels = b->channels, repeated = channels + CONVPOOL_REPEATED;
+    bool hwio = spec->weights_layout == CONVPOOL_WEIGHTS_HWIO, flip = spec->filter == CONVPOOL_CONVOLUTION;
+    for (size_t n = 0; n < count * repeated; n++) {
+        size_t c = n % repeated % channels, at = flip ? count - 1 - n / repeated : n / repeated;
+        to[n] = b->per_channel[0][hwio ? at * channels + c : c * count + at];
+    }
+    return to;
+}
+static float *repeat_bias(const float *from, size_t channels, float *to) {
+    repeat(from, channels, to);
+    for (size_t i = 0; i < channels + CONVPOOL_REPEATED; i++)
+        to[i] += 0.0f;
     return to;
 }
 
@@ -237,11 +279,16 @@ static network_step make_step(const convpool_stage *stage, const checked *c, cha
     s.run = run_between;
     s.between = c->between;
     s.in_place = c->between.window_height == 0; /* but for pools */
-    for (size_t k = 0; k < 2; k++)
-        if (c->between.per_channel[k] != NULL) {
-            s.between.per_channel[k] = repeat(c->between.per_channel[k], c->in.channels, (float *)(void *)own);
-            own += convpool_align_up(convpool_tensor_bytes(c->in.channels + CONVPOOL_REPEATED, 1, 1));
-        }
+    for (size_t kind = 0; kind < 3; kind++) {
+        if (!is_kept(&c->between, kind)) continue;
+        const float *from = c->between.per_channel[kind];
+        bool depthwise = stage->kind == CONVPOOL_STAGE_DEPTHWISE;
+        float *to = (float *)(void *)own;
+        s.between.per_channel[kind] = depthwise && kind == 0   ? repeat_filters(&c->spec, &c->between, to)
+                                      : depthwise && kind == 1 ? repeat_bias(from, c->in.channels, to)
+                                                               : repeat(from, c->in.channels, to);
+        own += repeated_bytes(&c->between, kind);
+    }
     return s;
 }
 

@@ -346,7 +346,12 @@ typedef enum convpool_stage_kind {
                                       in_width 1: weights, bias and slopes are [H][W][C] then, one for each number;
                                       the image stays C x H x W */
     CONVPOOL_STAGE_SOFTMAX,        /* as convpool_softmax(), over the channels of a 1x1 image */
-    CONVPOOL_STAGE_LOG_SOFTMAX     /* its natural logarithm, within 4 u of the exact one or of 1, whichever is more */
+    CONVPOOL_STAGE_LOG_SOFTMAX,    /* its natural logarithm, within 4 u of the exact one or of 1, whichever is more */
+    CONVPOOL_STAGE_DEPTHWISE = 16 /* each channel by a filter of its own: C x height x width. The spec as a layer's, but
+                                     for out_channels and pool; weights as if in_channels were 1 and out_channels C:
+                                     [C][1][filter_height][filter_width], or [filter_height][filter_width][1][C] (as
+                                     Keras has them), or as OHWI; bias and slopes [C]. Numbers between are reserved,
+                                     and refused */
 } convpool_stage_kind;
 
 /* One stage. Zero-initialise, then set what you need. From the second stage on spec.in_channels, in_height and in_width
@@ -358,15 +363,15 @@ typedef enum convpool_stage_kind {
 typedef struct convpool_stage {
     convpool_stage_kind kind;
     convpool_layer_spec spec;
-    const float *weights, *bias; /* a layer's or a scale's; bias may be NULL: zeros. Else not read */
+    const float *weights, *bias; /* a layer's, scale's or depthwise stage's; bias may be NULL: zeros. Else not read */
 } convpool_stage;
 
 /* Stages, one after the other, with all that they need: immutable, so that threads may share it. */
 typedef struct convpool_network convpool_network;
 
 /* Upper bounds in bytes for static arrays, of convpool_network_memory_size() and convpool_network_scratch_size().
- *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, and 8 times the in_channels of each
- *                  scale and PReLU
+ *   layers         the sum of CONVPOOL_LAYER_MEMORY_MAX_FILTER() of all layers, of depthwise stages as if in_channels
+ *                  were 1 and out_channels C, and of 8 times the in_channels of each scale and PReLU
  *   image          bytes of the largest image: the input, the output, or between two stages
  *   layer_scratch  the largest CONVPOOL_LAYER_SCRATCH_MAX_FILTER() of a layer */
 #define CONVPOOL_NETWORK_MEMORY_MAX(stage_count, layers) \
@@ -380,7 +385,8 @@ CONVPOOL_API size_t convpool_network_memory_size(const convpool_stage *stages, s
 /* Makes a network and stores it in *network; the caller owns it and ends it with convpool_network_destroy(). All that
  * the stages point to, and they themselves, may be freed or overwritten afterwards. Costs one allocation. Returns
  * CONVPOOL_OK, CONVPOOL_OUT_OF_MEMORY, or what is wrong with the first stage that is: CONVPOOL_INVALID_ARGUMENT (stages
- * or network is NULL; no stages; a bad enum value; a layer or a scale without weights; PReLU without slopes),
+ * or network is NULL; no stages; a bad enum value; a layer, scale or depthwise stage without weights; PReLU without
+ * slopes),
  * CONVPOOL_INVALID_SHAPE (as for a layer; extents that are not what comes in, or none of the first stage; a pool's
  * window larger than the padded image, or in padding alone; softmax of more than one pixel), CONVPOOL_KERNEL_UNKNOWN or
  * CONVPOOL_KERNEL_UNSUPPORTED. */

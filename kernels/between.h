@@ -168,7 +168,7 @@ static __attribute__((noinline)) void stage_between(const convpool_between *s, c
     case CONVPOOL_STAGE_ACTIVATION: between_activation(s, input, output); break;
     case CONVPOOL_STAGE_SOFTMAX: stage_softmax(input, s->channels, output); break;
     case CONVPOOL_STAGE_LOG_SOFTMAX: log_softmax(input, s->channels, output); break;
-    default: break; /* a layer is none of these */
+    default: break; /* a layer is none of these, nor is a depthwise convolution */
     }
 }
 

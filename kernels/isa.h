@@ -5,6 +5,7 @@
 
 #include "algorithms.h"
 #include "between.h"
+#include "depthwise.h"
 #include "stages.h"
 
 /* The stages, as others call them: as a kernel's functions, they end with vec_end(). They have nothing in memory, which
@@ -26,7 +27,7 @@ static void isa_softmax(const float *input, size_t count, float *output) {
     vec_end();
 }
 static void isa_between(const convpool_between *stage, const float *input, float *output) {
-    stage_between(stage, input, output);
+    (stage->kind == CONVPOOL_STAGE_DEPTHWISE ? stage_depthwise : stage_between)(stage, input, output);
     vec_end();
 }
 

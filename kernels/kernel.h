@@ -118,7 +118,8 @@ typedef struct convpool_kernel {
 
 enum { CONVPOOL_ALIGNMENT = 64 };
 
-/* A stage of a network that is no layer, checked: on images [height][width][channels], the window and stride a pool's.
+/* A stage of a network that is no layer, checked: on images [height][width][channels], the window and stride a pool's
+ * or a depthwise convolution's.
  * dispatch/network.c makes it. */
 typedef struct convpool_between {
     convpool_stage_kind kind;
@@ -126,7 +127,9 @@ typedef struct convpool_between {
     size_t window_height, window_width, stride_height, stride_width, pad_top, pad_left;
     convpool_activation activation;
     float parameter;
-    const float *per_channel[2]; /* a scale's weights and bias, or PReLU's slopes, see CONVPOOL_REPEATED; or NULL */
+    /* A scale's weights and bias, or PReLU's slopes; of a depthwise convolution [filter height][filter width] weights,
+     * and bias and slopes. See CONVPOOL_REPEATED; NULL where there is none. */
+    const float *per_channel[3];
 } convpool_between;
 
 /* What each channel has is repeated in order, so that a vector of any successive ones can be loaded: so many more than

@@ -263,7 +263,8 @@ static void fuzz_network(bytes *b, uint64_t *state) {
     memset(stages, 0, sizeof stages), memset(names, 0, sizeof names);
     for (size_t i = 0; i < count; i++) {
         unsigned mode = byte(b);
-        stages[i].kind = (convpool_stage_kind)(byte(b) % 10);
+        unsigned kind_byte = byte(b);
+        stages[i].kind = kind_byte >= 240 ? CONVPOOL_STAGE_DEPTHWISE : (convpool_stage_kind)(kind_byte % 10);
         stages[i].spec = spec_of(b, mode, names[i], slopes[i], state);
         stages[i].weights = mode % 32 ? weights : NULL;
         stages[i].bias = mode % 3 ? weights + STAGE_WEIGHTS / 2 : NULL;

@@ -24,6 +24,8 @@ static void check_bounds(const convpool_stage *stages, size_t count, const convp
                                                   s->pad_left + e[2] + s->pad_right, s->out_channels, height, width);
             layers += CONVPOOL_LAYER_MEMORY_MAX_FILTER(e[0], s->out_channels, height, width);
             if (scratch < of_layer) scratch = of_layer;
+        } else if (stages[i].kind == CONVPOOL_STAGE_DEPTHWISE) {
+            layers += CONVPOOL_LAYER_MEMORY_MAX_FILTER(1, e[0], height, width);
         } else {
             layers += 8 * or_else(s->in_channels, e[0]);
         }
@@ -116,6 +118,20 @@ static void some_pool(uint64_t *state, const size_t e[3], convpool_layer_spec *s
     if (e[1] > 2 && e[2] > 2 && random_below(state, 3) == 0) *s = (convpool_layer_spec){.in_channels = 0};
 }
 
+/* Windows up to 5 and the padded image, which may lie in padding alone. */
+static void some_depthwise(uint64_t *state, const size_t e[3], convpool_layer_spec *s) {
+    s->pad_top = random_below(state, 5) / 2, s->pad_left = random_below(state, 5) / 2;
+    s->pad_bottom = random_below(state, 5) / 2, s->pad_right = random_below(state, 5) / 2;
+    size_t height = s->pad_top + e[1] + s->pad_bottom, width = s->pad_left + e[2] + s->pad_right;
+    s->filter_height = 1 + random_below(state, height < 5 ? height : 5);
+    s->filter_width = 1 + random_below(state, width < 5 ? width : 5);
+    if (height >= 3 && width >= 3 && random_below(state, 2)) s->filter_height = s->filter_width = 3;
+    s->stride_height = random_below(state, 3), s->stride_width = random_below(state, 4);
+    s->filter = (convpool_filter)random_below(state, 2);
+    s->weights_layout = (convpool_weights_layout)random_below(state, 3);
+    s->pool = (convpool_pool)random_below(state, 3); /* which does not count */
+}
+
 static void some_layer(uint64_t *state, const size_t e[3], convpool_layer_spec *s) {
     bool dense = e[1] * e[2] <= 36 && random_below(state, 4) == 0;
     s->out_channels = some_channels(state);
@@ -140,7 +156,8 @@ static void take_numbers(const size_t e[3], const float *values, convpool_stage 
 
 /* A stage that fits an image of extents e, which become those of what comes out. */
 static convpool_stage some_stage(uint64_t *state, size_t n, size_t e[3]) {
-    convpool_stage s = {.kind = (convpool_stage_kind)random_below(state, 9), .weights = weights[n]};
+    convpool_stage s = {.kind = (convpool_stage_kind)random_below(state, 11), .weights = weights[n]};
+    if (s.kind > CONVPOOL_STAGE_LOG_SOFTMAX) s.kind = CONVPOOL_STAGE_DEPTHWISE;
     if (random_below(state, 3) == 0) s.kind = CONVPOOL_STAGE_LAYER;
     bool softmax = s.kind == CONVPOOL_STAGE_SOFTMAX || s.kind == CONVPOOL_STAGE_LOG_SOFTMAX;
     if (softmax && (e[1] > 1 || e[2] > 1)) s.kind = CONVPOOL_STAGE_ACTIVATION;
@@ -149,6 +166,7 @@ static convpool_stage some_stage(uint64_t *state, size_t n, size_t e[3]) {
     s.bias = random_below(state, 3) ? bias[n] : NULL;
     if (pool) some_pool(state, e, &s.spec);
     if (s.kind == CONVPOOL_STAGE_LAYER) some_layer(state, e, &s.spec);
+    if (s.kind == CONVPOOL_STAGE_DEPTHWISE) some_depthwise(state, e, &s.spec);
     s.spec.activation = (convpool_activation)random_below(state, 8);
     s.spec.activation_parameter = random_uniform(state) * 2;
     s.spec.slopes = slopes[n];
@@ -166,10 +184,11 @@ static convpool_stage some_stage(uint64_t *state, size_t n, size_t e[3]) {
         whole.filter_height = or_else(whole.filter_height, 2), whole.filter_width = or_else(whole.filter_width, 2);
         whole.stride_height = or_else(whole.stride_height, whole.filter_height);
         whole.stride_width = or_else(whole.stride_width, whole.filter_width);
-        whole.pool = CONVPOOL_POOL_NONE;
     }
+    if (s.kind != CONVPOOL_STAGE_LAYER) whole.pool = CONVPOOL_POOL_NONE;
     extents out = extents_of(&whole);
-    if (pool || s.kind == CONVPOOL_STAGE_LAYER) e[1] = out.out_height, e[2] = out.out_width;
+    if (pool || s.kind == CONVPOOL_STAGE_DEPTHWISE || s.kind == CONVPOOL_STAGE_LAYER)
+        e[1] = out.out_height, e[2] = out.out_width;
     if (s.kind == CONVPOOL_STAGE_LAYER) e[0] = s.spec.out_channels;
     if (global) e[1] = e[2] = 1;
     return s;
@@ -251,7 +270,9 @@ static void right(convpool_stage stages[4]) {
     stages[3].kind = CONVPOOL_STAGE_SOFTMAX;
 }
 
-enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 36 };
+enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 45 };
+
+static void depthwise(convpool_stage *s) { s->kind = CONVPOOL_STAGE_DEPTHWISE, s->weights = weights[1]; }
 
 /* Makes what is right wrong, in the way of this number; returns the status to expect. */
 static int spoil(convpool_stage s[4], size_t row) {
@@ -295,6 +316,15 @@ static int spoil(convpool_stage s[4], size_t row) {
     case 34:
         s[0] = (convpool_stage){.kind = CONVPOOL_STAGE_ACTIVATION, .spec = {.in_height = 1, .in_width = 1}};
         return SHAPE;
+    case 35: s[1].kind = CONVPOOL_STAGE_DEPTHWISE; return ARGUMENT; /* without weights */
+    case 36: s[1].kind = (convpool_stage_kind)(CONVPOOL_STAGE_DEPTHWISE - 1); return ARGUMENT;
+    case 37: s[1].kind = (convpool_stage_kind)(CONVPOOL_STAGE_DEPTHWISE + 1); return ARGUMENT;
+    case 38: depthwise(&s[1]), s[1].spec.activation = CONVPOOL_ACTIVATION_PRELU; return ARGUMENT;
+    case 39: depthwise(&s[1]), s[1].spec.filter_height = 5; return SHAPE;
+    case 40: depthwise(&s[1]), s[1].spec.pad_left = vast; return SHAPE;
+    case 41: depthwise(&s[1]), s[1].spec.stride_width = vast; return SHAPE;
+    case 42: depthwise(&s[1]), s[1].spec.in_channels = 7; return SHAPE;
+    case 43: depthwise(&s[1]), s[1].spec.filter_width = s[1].spec.pad_right = SIZE_MAX / 64; return SHAPE;
     default: s[1].spec.pad_top = 2, s[2].weights = NULL; return SHAPE; /* the first that is wrong */
     }
 }
@@ -358,6 +388,10 @@ void check_network_errors_of_create_in(void) {
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
     s[3].kind = CONVPOOL_STAGE_ACTIVATION, s[3].spec.activation = CONVPOOL_ACTIVATION_PRELU, s[3].spec.slopes = inside;
     REFUSE(INVALID_ARGUMENT, s, 4, memory, sizeof memory);
+    right(s);
+    depthwise(&s[1]), s[1].spec.stride_height = s[1].spec.stride_width = 2;
+    s[1].weights = (float *)(void *)memory; /* the last one lies in what is given */
+    REFUSE(INVALID_ARGUMENT, s, 4, memory + sizeof(float) * (8 * 2 * 2 - 1), sizeof memory - 1000);
     right(s);
     s[1].kind = CONVPOOL_STAGE_ACTIVATION, s[1].spec.activation = CONVPOOL_ACTIVATION_PRELU;
     s[1].spec.in_channels = 8 * 4 * 4, s[1].spec.in_height = s[1].spec.in_width = 1;

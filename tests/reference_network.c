@@ -56,6 +56,37 @@ static float *reference_pool(const convpool_stage *s, const float *x, size_t e[3
     return y;
 }
 
+/* A depthwise convolution's sum, of what is on the image. */
+static float depthwise_sum(const convpool_stage *s, bool fused, const float *plane, const size_t e[3], size_t c,
+                           size_t top, size_t left) {
+    convpool_layer_spec spec = s->spec;
+    spec.in_channels = 1, spec.out_channels = e[0];
+    float sum = 0;
+    for (size_t u = 0; u < or_else(spec.filter_height, 2); u++)
+        for (size_t v = 0; v < or_else(spec.filter_width, 2); v++) {
+            size_t row = top + u - spec.pad_top, column = left + v - spec.pad_left; /* may wrap */
+            if (row >= e[1] || column >= e[2]) continue;
+            float x = plane[row * e[2] + column], w = s->weights[weight_at(&spec, c, 0, u, v)], product = x * w;
+            sum = fused ? fused_multiply_add(x, w, sum) : sum + product;
+        }
+    return sum;
+}
+
+static float *reference_depthwise(const convpool_stage *s, bool fused, const float *x, size_t e[3]) {
+    convpool_layer_spec spec = s->spec;
+    spec.in_channels = e[0], spec.in_height = e[1], spec.in_width = e[2], spec.pool = CONVPOOL_POOL_NONE;
+    extents out = extents_of(&spec);
+    size_t rows = out.out_height, columns = out.out_width;
+    float *y = zeros(e[0] * rows * columns, sizeof *y);
+    for (size_t i = 0; i < e[0] * rows * columns; i++) {
+        size_t c = i / columns / rows, p = i / columns % rows, q = i % columns;
+        float sum = depthwise_sum(s, fused, x + c * e[1] * e[2], e, c, p * out.stride_height, q * out.stride_width);
+        y[i] = reference_activation(&spec, c, sum + (s->bias ? s->bias[c] : 0));
+    }
+    e[1] = rows, e[2] = columns;
+    return y;
+}
+
 /* algorithm: NULL for double precision, rounded. */
 static float *reference_layer(const convpool_stage *s, const char *algorithm, bool fused, const float *x, size_t e[3]) {
     convpool_layer_spec spec = s->spec;
@@ -80,6 +111,7 @@ static float *reference_layer(const convpool_stage *s, const char *algorithm, bo
 static float *reference_stage(const convpool_stage *s, const char *algorithm, bool fused, const float *x, size_t e[3]) {
     size_t pixels = e[1] * e[2], count = e[0] * pixels;
     if (s->kind == CONVPOOL_STAGE_LAYER) return reference_layer(s, algorithm, fused, x, e);
+    if (s->kind == CONVPOOL_STAGE_DEPTHWISE) return reference_depthwise(s, fused, x, e);
     if (s->kind == CONVPOOL_STAGE_MAX_POOL || s->kind == CONVPOOL_STAGE_AVERAGE_POOL) return reference_pool(s, x, e);
     float *y = zeros(count, sizeof *y);
     bool numbers = s->spec.in_channels == count && s->spec.in_height == 1 && s->spec.in_width == 1;
