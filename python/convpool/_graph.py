@@ -221,6 +221,12 @@ class Builder:
         tall, wide = dilated((height, width), dilations)
         if min(weights.shape) < 1 or groups < 1 or outputs % groups:
             raise self.refuse(f"weights of shape {weights.shape} in {groups} groups")
+        if groups == outputs > 1 and channels == 1:
+            self._hold(outputs * tall * wide)
+            filters = np.zeros((outputs, 1, tall, wide))
+            filters[:, :, :: dilations[0], :: dilations[1]] = weights
+            self._spatial(Stage("depthwise", "", filters, bias, (tall, wide), strides, pads), channel_axis)
+            return
         self._hold(outputs * channels * groups * tall * wide)
         whole = np.zeros((outputs, channels * groups, tall, wide))
         for group in range(groups):

@@ -18,17 +18,18 @@ POOLS = ("max", "none", "ceil")
 ACTIVATIONS = ("relu", "none", "relu6", "leaky_relu", "prelu", "sigmoid", "tanh", "elu")
 WEIGHTS_LAYOUTS = ("OIHW", "HWIO", "OHWI")
 IMAGE_LAYOUTS = ("CHW", "HWC")
-KINDS = (
-    "layer",
-    "max_pool",
-    "average_pool",
-    "global_max",
-    "global_average",
-    "scale",
-    "activation",
-    "softmax",
-    "log_softmax",
-)
+KINDS = {
+    "layer": 0,
+    "max_pool": 1,
+    "average_pool": 2,
+    "global_max": 3,
+    "global_average": 4,
+    "scale": 5,
+    "activation": 6,
+    "softmax": 7,
+    "log_softmax": 8,
+    "depthwise": 16,
+}
 
 _SIZES = (
     "filter_height",

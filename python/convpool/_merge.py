@@ -35,9 +35,14 @@ def shape_after(stage: Stage, shape: Shape) -> Shape:
     return stage.output_shape(shape)
 
 
+def convolves(stage: Stage) -> bool:
+    """Whether it is a layer, or a depthwise one."""
+    return stage.kind in ("layer", "depthwise")
+
+
 def is_linear(stage: Stage) -> bool:
     """Whether it is a layer with nothing after its sums."""
-    return stage.kind == "layer" and stage.activation == "none" and stage.pool == "none"
+    return convolves(stage) and stage.activation == "none" and stage.pool == "none"
 
 
 def never_falls(stage: Stage) -> bool:
@@ -82,8 +87,9 @@ def scaled_before(scale: Stage, layer: Stage) -> Stage | None:
     else:
         if any(layer.pads) and (shift != 0).any():
             return None
-        factor = scale.weights.reshape(-1, 1, 1)
-        addend = (layer.weights * shift.reshape(-1, 1, 1)).sum(axis=(1, 2, 3))
+        each = (-1, 1, 1) if layer.kind == "layer" else (-1, 1, 1, 1)
+        factor = scale.weights.reshape(each)
+        addend = (layer.weights * shift.reshape(each)).sum(axis=(1, 2, 3))
     bias = addend if layer.bias is None else layer.bias + addend
     return dataclasses.replace(layer, weights=layer.weights * factor, bias=bias)
 
@@ -128,7 +134,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
         return merge_pad(done, a, b, shape)
     if b.by_number:
         return None
-    if b.kind == "activation" and a.kind == "layer" and a.activation == "none" and (linear or never_falls(b)):
+    if b.kind == "activation" and convolves(a) and a.activation == "none" and (linear or never_falls(b)):
         return [dataclasses.replace(a, activation=b.activation, parameter=b.parameter, slopes=b.slopes)]
     if b.kind == "max_pool" and a.kind == "layer" and a.pool == "none":
         fused = pooled(a, b, shape)
@@ -138,11 +144,11 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
         shift = (0.0 if a.bias is None else a.bias) * b.weights + (0.0 if b.bias is None else b.bias)
         return [dataclasses.replace(b, weights=a.weights * b.weights, bias=shift)]
     if b.kind == "scale":
-        if linear or (a.kind == "layer" and a.activation == "none" and keeps_order(b)):
+        if linear or (convolves(a) and a.activation == "none" and keeps_order(b)):
             return [scaled(a, b)]
         if before_linear and (a.kind == "average_pool" or (a.kind == "max_pool" and keeps_order(b))):
             return [b, a]
-    if a.kind == "scale" and b.kind == "layer":
+    if a.kind == "scale" and convolves(b):
         merged = scaled_before(a, b)
         return None if merged is None else [merged]
     if a.kind == "scale" and not a.by_number and not before_linear:
@@ -155,7 +161,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
 
 def merge_pad(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | None:
     """merge() where the first step is padding with zeros."""
-    if b.kind in ("layer", "pad") or (b.kind == "max_pool" and is_positive(done)):
+    if convolves(b) or b.kind == "pad" or (b.kind == "max_pool" and is_positive(done)):
         top, left, bottom, right = (x + y for x, y in zip(a.pads, b.pads))
         merged = dataclasses.replace(b, pads=(top, left, bottom, right))
         return None if b.kind == "max_pool" and pools_nothing(merged, shape) else [merged]

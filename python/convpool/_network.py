@@ -205,7 +205,7 @@ def describe(stage: Stage) -> str:
     """A stage in a few words."""
     window = "x".join(map(str, stage.window))
     words = [stage.kind.replace("_", " ")]
-    if stage.kind in ("layer", "max_pool", "average_pool"):
+    if stage.kind in ("layer", "depthwise", "max_pool", "average_pool"):
         words.append(window)
     if stage.strides != (1, 1):
         words.append("stride " + "x".join(map(str, stage.strides)))

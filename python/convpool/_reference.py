@@ -49,6 +49,11 @@ def activate(stage: Stage, x: Image) -> Image:
     return x
 
 
+def _depthwise(stage: Stage, x: Image) -> Image:
+    y = np.einsum("chwuv,cuv->chw", _windows(x, stage, 0), np.asarray(stage.weights, np.float64)[:, 0])
+    return activate(stage, y if stage.bias is None else y + _spread(stage.bias))
+
+
 def _layer(stage: Stage, x: Image) -> Image:
     weights = np.asarray(stage.weights, np.float64)
     windows = _windows(x, stage, 0)
@@ -74,6 +79,8 @@ def apply(stage: Stage, x: Image) -> Image:
     """What a stage makes of an image."""
     if stage.kind == "layer":
         return _layer(stage, x)
+    if stage.kind == "depthwise":
+        return _depthwise(stage, x)
     if stage.kind == "max_pool":
         return np.asarray(_windows(x, stage, -np.inf).max(axis=(3, 4)))
     if stage.kind == "average_pool":

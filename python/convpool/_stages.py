@@ -24,7 +24,7 @@ MONOTONE = ("relu", "none", "relu6", "sigmoid", "tanh")
 
 @dataclasses.dataclass
 class Stage:
-    """One stage, as convpool_stage has it. Weights of a layer are OIHW; those of a scale, and slopes, are one for each
+    """One stage, as convpool_stage has it. Weights of a layer are OIHW, so are a depthwise one's; those of a scale, and slopes, are one for each
     channel, or [height, width, channels]."""
 
     kind: str
@@ -46,30 +46,30 @@ class Stage:
         numbers = (*shape, *self.window, *self.strides, *self.pads)
         if min(numbers) < 0 or max(numbers) > LARGEST:
             raise ValueError(f"{self.label}: sizes must be from 0 to {LARGEST}, not {numbers}")
-        if self.kind in ("layer", "scale") and self.weights is None:
+        convolves = self.kind in ("layer", "depthwise")
+        if (convolves or self.kind == "scale") and self.weights is None:
             raise ValueError(f"{self.label} has no weights")
-        if self.kind == "layer":
+        if convolves:
             assert self.weights is not None
             if self.weights.ndim != 4 or self.weights.shape[2:] != self.window:
                 raise ValueError(f"{self.label}: weights of shape {self.weights.shape} for a filter of {self.window}")
-            if self.weights.shape[1] != channels:
-                raise ValueError(
-                    f"{self.label}: weights for {self.weights.shape[1]} input channels, but {channels} come in"
-                )
+            inputs = self.weights.shape[1 if self.kind == "layer" else 0]
+            if inputs != channels or (self.kind == "depthwise" and self.weights.shape[1] != 1):
+                raise ValueError(f"{self.label}: weights for {inputs} input channels, but {channels} come in")
             channels = self.weights.shape[0]
         if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
             raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
-        if self.activation == "prelu" and self.kind in ("layer", "activation") and self.slopes is None:
+        if self.activation == "prelu" and (convolves or self.kind == "activation") and self.slopes is None:
             raise ValueError(f"{self.label} has no slopes")
         own = self.weights if self.kind == "scale" else None
-        bias = self.bias if self.kind in ("layer", "scale") else None
+        bias = self.bias if convolves or self.kind == "scale" else None
         fitting = (height, width, channels) if self.by_number else (channels,)
         for values, what in ((own, "weights"), (bias, "a bias"), (self.slopes, "slopes")):
             if values is not None and values.shape != fitting:
                 raise ValueError(f"{self.label}: {what} of shape {values.shape} for {channels} channels")
         if self.kind in ("global_max", "global_average"):
             return channels, 1, 1
-        if self.kind not in ("layer", "max_pool", "average_pool"):
+        if not (convolves or self.kind in ("max_pool", "average_pool")):
             return channels, height, width
         extents = []
         for extent, window, stride, before, after in zip(
@@ -80,7 +80,7 @@ class Stage:
                     f"{self.label}: a window of {window} over {extent} pixels, padded by {before} and {after}"
                 )
             extents.append((before + extent + after - window) // stride + 1)
-        if self.pool != "none":
+        if self.pool != "none" and self.kind == "layer":
             extents = [(extent + (self.pool == "ceil")) // 2 for extent in extents]
         if 0 in extents:
             raise ValueError(f"{self.label}: pooling leaves nothing of a {height}x{width} image")
@@ -104,7 +104,7 @@ class Stage:
 
     def multiply_adds(self, shape: Shape) -> int:
         """How many multiplications and additions a direct convolution takes."""
-        if self.kind != "layer" or self.weights is None:
+        if self.kind not in ("layer", "depthwise") or self.weights is None:
             return 0
         alone = dataclasses.replace(self, pool="none").output_shape(shape)
         return int(self.weights.size) * alone[1] * alone[2]
@@ -126,7 +126,7 @@ class Stage:
             stride_width=self.strides[1],
         )
         spec.pad_top, spec.pad_left, spec.pad_bottom, spec.pad_right = self.pads
-        stage = _library.Stage(kind=_library.KINDS.index(self.kind), spec=spec)
+        stage = _library.Stage(kind=_library.KINDS[self.kind], spec=spec)
         kept: list[Array] = []
         for field, values in self.arrays().items():
             kept.append(_library.as_float32(values, field))
