@@ -81,6 +81,11 @@ static void pad_same(size_t extent, size_t filter, size_t stride, size_t *before
     *after = all - all / 2;
 }
 
+/* One of a depthwise convolution's. */
+static bool parse_depthwise_option(const char **text, convpool_layer_spec *s, bool *same) {
+    return parse_activation(text, s) || parse_window_option(text, s, same);
+}
+
 /* The options of a window in an image of this spec's extents, up to the end of the text. */
 static bool parse_options(const char *text, bool (*option)(const char **, convpool_layer_spec *, bool *),
                           convpool_layer_spec *s) {
@@ -152,6 +157,10 @@ static bool parse_dense(const char *text, convpool_layer_spec *s) {
            (*text == 0 || (*text++ == ':' && parse_activation(&text, s) && *text == 0));
 }
 
+static bool parse_depthwise(const char *text, convpool_layer_spec *s) {
+    return parse_size(&text, &s->filter_height, &s->filter_width) && parse_options(text, parse_depthwise_option, s);
+}
+
 static bool parse_pool(const char *text, convpool_layer_spec *s) {
     if (!parse_size(&text, &s->filter_height, &s->filter_width)) return false;
     s->stride_height = s->filter_height, s->stride_width = s->filter_width;
@@ -173,6 +182,7 @@ static const struct {
     bool (*parse)(const char *text, convpool_layer_spec *s);
 } stage_words[] = {{"layer", CONVPOOL_STAGE_LAYER, parse_layer_stage},
                    {"dense", CONVPOOL_STAGE_LAYER, parse_dense},
+                   {"depthwise", CONVPOOL_STAGE_DEPTHWISE, parse_depthwise},
                    {"max-pool", CONVPOOL_STAGE_MAX_POOL, parse_pool},
                    {"average-pool", CONVPOOL_STAGE_AVERAGE_POOL, parse_pool},
                    {"global-max", CONVPOOL_STAGE_GLOBAL_MAX, parse_nothing},
@@ -202,7 +212,8 @@ static bool parse_stage(const char *word, const char *rest, image *now, convpool
     if (stage->kind == CONVPOOL_STAGE_LAYER) {
         now->channels = stage->spec.out_channels;
         shrink(now, &stage->spec, stage->spec.pool);
-    } else if (stage->kind == CONVPOOL_STAGE_MAX_POOL || stage->kind == CONVPOOL_STAGE_AVERAGE_POOL) {
+    } else if (stage->kind == CONVPOOL_STAGE_DEPTHWISE || stage->kind == CONVPOOL_STAGE_MAX_POOL ||
+               stage->kind == CONVPOOL_STAGE_AVERAGE_POOL) {
         shrink(now, &stage->spec, CONVPOOL_POOL_NONE);
     } else if (stage->kind == CONVPOOL_STAGE_GLOBAL_MAX || stage->kind == CONVPOOL_STAGE_GLOBAL_AVERAGE) {
         now->height = now->width = 1;
@@ -217,11 +228,12 @@ typedef struct needs {
 
 static needs needs_of(const convpool_stage *stage) {
     const convpool_layer_spec *s = &stage->spec;
-    bool layer = stage->kind == CONVPOOL_STAGE_LAYER, scale = stage->kind == CONVPOOL_STAGE_SCALE;
-    size_t channels = layer ? s->out_channels : s->in_channels;
-    bool prelu = (layer || stage->kind == CONVPOOL_STAGE_ACTIVATION) && s->activation == CONVPOOL_ACTIVATION_PRELU;
-    return (needs){layer ? s->in_channels * s->filter_height * s->filter_width * channels : scale * channels,
-                   layer || scale ? channels : 0, prelu ? channels : 0};
+    bool layer = stage->kind == CONVPOOL_STAGE_LAYER, convolves = layer || stage->kind == CONVPOOL_STAGE_DEPTHWISE;
+    bool scale = stage->kind == CONVPOOL_STAGE_SCALE;
+    size_t channels = layer ? s->out_channels : s->in_channels, terms = layer ? s->in_channels : 1;
+    bool prelu = (convolves || stage->kind == CONVPOOL_STAGE_ACTIVATION) && s->activation == CONVPOOL_ACTIVATION_PRELU;
+    return (needs){convolves ? terms * s->filter_height * s->filter_width * channels : scale * channels,
+                   convolves || scale ? channels : 0, prelu ? channels : 0};
 }
 
 static const float *random_numbers(uint64_t *state, float **next, size_t count, float scale) {
@@ -253,7 +265,7 @@ static bool fill_network(network_file *n) {
     for (size_t i = 0; i < n->count && next != NULL; i++) {
         convpool_stage *stage = &n->stages[i];
         needs need = needs_of(stage);
-        float scale = even_scale(stage->kind == CONVPOOL_STAGE_LAYER ? need.weights / stage->spec.out_channels : 1);
+        float scale = even_scale(need.bias > 0 ? need.weights / need.bias : 1);
         stage->weights = random_numbers(&state, &next, need.weights, scale);
         stage->bias = random_numbers(&state, &next, need.bias, 0.125f);
         stage->spec.slopes = random_numbers(&state, &next, need.slopes, 1);
@@ -263,7 +275,7 @@ static bool fill_network(network_file *n) {
 
 /* Products that a direct convolution takes, where windows that pooling drops count. */
 static double products(const convpool_stage *stage, const image *out) {
-    if (stage->kind != CONVPOOL_STAGE_LAYER) return 0;
+    if (stage->kind != CONVPOOL_STAGE_LAYER && stage->kind != CONVPOOL_STAGE_DEPTHWISE) return 0;
     double pixels = (double)out->height * (double)out->width * (stage->spec.pool == CONVPOOL_POOL_NONE ? 1 : 4);
     return pixels * (double)needs_of(stage).weights;
 }

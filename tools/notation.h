@@ -21,6 +21,8 @@
     "  image CxHxW[:hwc]                       first: what comes in, and how images lie, in and out\n" \
     "  layer O[...]                            O output channels, and what a layer may have\n" \
     "  dense O[:ACTIVATION]                    every output from the whole image\n" \
+    "  depthwise HxW[:sSHxSW][:same|:pT,L,B,R][:ACTIVATION]\n" \
+    "                                          each channel by a filter of its own\n" \
     "  max-pool HxW[:sSHxSW][:same|:pT,L,B,R]  and average-pool; strides else those of the window\n" \
     "  activation ACTIVATION                   with prelu, here and in layers\n" \
     "  global-max, global-average, scale, softmax, log-softmax\n"

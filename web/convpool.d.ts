@@ -23,7 +23,8 @@ export interface Stage {
     | "scale"
     | "activation"
     | "softmax"
-    | "log_softmax";
+    | "log_softmax"
+    | "depthwise";
   /** As the file that the network came from has it; "" where it has none. */
   name: string;
   /** The kernel that runs, "" where the stage is no layer. */

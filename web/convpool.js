@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Runs trained networks: what it exports is documented in convpool.d.ts. The library itself is convpool.wasm.
-const NAMES = {
-  kind: "layer max_pool average_pool global_max global_average scale activation softmax log_softmax".split(" "),
-  pool: "max none ceil".split(" "),
-  activation: "relu none relu6 leaky_relu prelu sigmoid tanh elu".split(" "),
-  layout: ["CHW", "HWC"],
+const NAMES = { // by their numbers; of kinds 9 to 15 are reserved
+  kind: "layer max_pool average_pool global_max global_average scale activation softmax log_softmax        depthwise",
+  pool: "max none ceil",
+  activation: "relu none relu6 leaky_relu prelu sigmoid tanh elu",
+  layout: "CHW HWC",
 };
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
 
@@ -17,8 +17,9 @@ function need(condition, text) {
 }
 
 function index(what, name) {
-  need(NAMES[what].includes(name), `${JSON.stringify(name)} is no ${what}`);
-  return NAMES[what].indexOf(name);
+  const at = NAMES[what].split(" ").indexOf(name);
+  need(at >= 0, `${JSON.stringify(name)} is no ${what}`);
+  return at;
 }
 
 /* ---- The module ---- */
@@ -57,14 +58,15 @@ function readArray(file) {
 function readArrays(file) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength), arrays = {};
   const u16 = (at) => view.getUint16(at, true), u32 = (at) => view.getUint32(at, true);
+  const part = (at, size) => file.subarray(at, at + size);
   let end = file.length - 22; // where the directory ends
   while (u32(end) !== 0x06054b50) end--;
   for (let at = u32(end + 16), left = u16(end + 10); left > 0; left--) {
     need(u16(at + 10) === 0, "the file is compressed: Network.save() writes it as it is");
-    const name = String.fromCharCode(...file.subarray(at + 46, at + 46 + u16(at + 28)));
+    const name = String.fromCharCode(...part(at + 46, u16(at + 28)));
     const local = u32(at + 42), start = local + 30 + u16(local + 26) + u16(local + 28), size = u32(at + 20);
     need(start + size <= at, "the file is cut off");
-    arrays[name.replace(".npy", "")] = readArray(file.subarray(start, start + size));
+    arrays[name.replace(".npy", "")] = readArray(part(start, size));
     at += 46 + u16(at + 28) + u16(at + 30) + u16(at + 32);
   }
   return arrays;
@@ -140,14 +142,14 @@ class Network {
   // A stage as the words of a convpool_stage, whose order module.c holds; what is not there becomes 0.
   #words({ kind, window, strides, pads, pool, activation, parameter }, i, arrays, kernel) {
     const all = ["slopes", "weights", "bias"].map((field) => arrays[`${i}.${field}`]);
-    const shape = (all[1] ?? all[0])?.shape ?? [0], layer = kind === "layer", byNumber = shape.length === 3;
+    const shape = (all[1] ?? all[0])?.shape ?? [0], byNumber = shape.length === 3;
     const count = (shape) => (byNumber ? product(shape) : shape[0]), channels = count(shape);
-    const [into, ...filter] = layer ? shape.slice(1) : [channels];
-    need(all.every((array) => !array || count(array.shape) === channels) && (!layer || `${filter}` === `${window}`), `stage ${i}: weights of a wrong shape`);
+    const layer = kind === "layer", filters = [channels, layer ? shape[1] : 1, ...window], convolves = layer || kind === "depthwise";
+    need(all.every((array) => !array || count(array.shape) === channels) && (!convolves || `${filters}` === `${shape}`), `stage ${i}: weights of a wrong shape`);
     const places = all.map((array) => array && this.#put(array.numbers));
     const name = kernel && this.#put(new TextEncoder().encode(`${kernel}\0`));
     const [bits] = new Uint32Array(Float32Array.of(parameter).buffer);
-    return [index("kind", kind), into, +byNumber, +byNumber, layer ? channels : 0, 0, index("pool", pool), index("activation", activation), name,
+    return [index("kind", kind), layer ? shape[1] : channels, +byNumber, +byNumber, channels, 0, index("pool", pool), index("activation", activation), name,
       ...window, ...strides, ...pads, 0, 1, 1, bits, ...places];
   }
 
@@ -161,9 +163,9 @@ class Network {
 }
 
 export async function load(bytes, options = {}) {
-  if (!(bytes instanceof ArrayBuffer || ArrayBuffer.isView(bytes)))
-    throw new TypeError("bytes must be an ArrayBuffer or a view of one");
-  const file = ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
+  const isView = ArrayBuffer.isView(bytes);
+  if (!(isView || bytes instanceof ArrayBuffer)) throw new TypeError("bytes must be an ArrayBuffer or a view of one");
+  const file = isView ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
   compiled ??= compile();
   compiled.catch(() => (compiled = undefined));
   const { exports } = await WebAssembly.instantiate(await compiled);

@@ -11,10 +11,11 @@ from ._layer import Layer, conv_layer
 from ._library import kernels, version
 from ._merge import UnsupportedError
 from ._network import Network
-from ._stages import (
+from ._parts import (
     Activation,
     AveragePool,
     Dense,
+    Depthwise,
     GlobalAverage,
     GlobalMax,
     LogSoftmax,
@@ -27,6 +28,7 @@ __all__ = [
     "Activation",
     "AveragePool",
     "Dense",
+    "Depthwise",
     "GlobalAverage",
     "GlobalMax",
     "Layer",

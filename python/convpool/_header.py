@@ -69,14 +69,14 @@ def stage_lines(network: Network, name: str) -> tuple[list[str], list[str]]:
             spec["output_layout"] = "CONVPOOL_IMAGE_HWC"
         if stage.by_number:
             spec.update(in_channels=math.prod(shape), in_height=1, in_width=1)
-        if stage.kind in ("layer", "depthwise", "max_pool", "average_pool"):
+        if stage.has_window:
             spec.update(zip(("filter_height", "filter_width"), stage.window))
             spec.update(zip(("stride_height", "stride_width"), stage.strides))
             spec.update((k, v) for k, v in zip(("pad_top", "pad_left", "pad_bottom", "pad_right"), stage.pads) if v)
         if stage.kind == "layer" and stage.weights is not None:
             spec["out_channels"] = stage.weights.shape[0]
             spec["pool"] = "CONVPOOL_POOL_" + POOLS[stage.pool]
-        if stage.kind in ("layer", "depthwise", "activation"):
+        if stage.convolves or stage.kind == "activation":
             spec["activation"] = "CONVPOOL_ACTIVATION_" + stage.activation.upper()
             if stage.parameter:
                 spec["activation_parameter"] = number(np.float32(stage.parameter))

@@ -13,20 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._stages import (
-    Padding,
-    Part,
-    Shape,
-    Stage,
-    as_bias,
-    as_oihw,
-    checked_activation,
-    image_shape,
-    pads,
-    pair,
-    texts,
-    to_chw,
-)
+from ._parts import Part, as_bias, as_oihw, checked_activation
+from ._stages import Padding, Shape, Stage, image_shape, pads, pair, texts, to_chw
 
 FLOAT32 = np.dtype(np.float32)
 from_buffer: Any = ctypes.c_char.from_buffer
@@ -168,10 +156,8 @@ class Layer(Part):
         kernel: str | None = None,
         name: str = "",
     ) -> None:
-        self.weights = as_oihw(weights, weights_layout)
+        self.weights = as_oihw(weights, weights_layout, filter)
         self._seen = (tuple(np.asarray(weights).shape), weights_layout)
-        if _library.pick(filter, _library.FILTERS, "filter"):
-            self.weights = np.ascontiguousarray(self.weights[:, :, ::-1, ::-1])
         outputs = self.weights.shape[0]
         self.bias = None if bias is None else as_bias(bias, outputs)
         self.activation = checked_activation(activation, activation_parameter, slopes, outputs)

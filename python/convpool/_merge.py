@@ -35,14 +35,9 @@ def shape_after(stage: Stage, shape: Shape) -> Shape:
     return stage.output_shape(shape)
 
 
-def convolves(stage: Stage) -> bool:
-    """Whether it is a layer, or a depthwise one."""
-    return stage.kind in ("layer", "depthwise")
-
-
 def is_linear(stage: Stage) -> bool:
     """Whether it is a layer with nothing after its sums."""
-    return convolves(stage) and stage.activation == "none" and stage.pool == "none"
+    return stage.convolves and stage.activation == "none" and stage.pool == "none"
 
 
 def never_falls(stage: Stage) -> bool:
@@ -101,7 +96,9 @@ def halved(extent: int, window: int, stride: int, before: int, after: int, ceil:
         return None
     if extent % 2:
         ends = (before + extent + after - window) // stride * stride - before + window  # the last window
-        if after == 0 if ceil else ends >= extent:
+        if ceil and after == 0:
+            return None
+        if not ceil and ends >= extent:
             return None
         after += -1 if ceil else 1
     return window // 2, stride // 2, before // 2, after // 2
@@ -134,7 +131,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
         return merge_pad(done, a, b, shape)
     if b.by_number:
         return None
-    if b.kind == "activation" and convolves(a) and a.activation == "none" and (linear or never_falls(b)):
+    if b.kind == "activation" and a.convolves and a.activation == "none" and (linear or never_falls(b)):
         return [dataclasses.replace(a, activation=b.activation, parameter=b.parameter, slopes=b.slopes)]
     if b.kind == "max_pool" and a.kind == "layer" and a.pool == "none":
         fused = pooled(a, b, shape)
@@ -144,11 +141,11 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
         shift = (0.0 if a.bias is None else a.bias) * b.weights + (0.0 if b.bias is None else b.bias)
         return [dataclasses.replace(b, weights=a.weights * b.weights, bias=shift)]
     if b.kind == "scale":
-        if linear or (convolves(a) and a.activation == "none" and keeps_order(b)):
+        if linear or (a.convolves and a.activation == "none" and keeps_order(b)):
             return [scaled(a, b)]
         if before_linear and (a.kind == "average_pool" or (a.kind == "max_pool" and keeps_order(b))):
             return [b, a]
-    if a.kind == "scale" and convolves(b):
+    if a.kind == "scale" and b.convolves:
         merged = scaled_before(a, b)
         return None if merged is None else [merged]
     if a.kind == "scale" and not a.by_number and not before_linear:
@@ -161,7 +158,7 @@ def merge(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | 
 
 def merge_pad(done: list[Stage], a: Stage, b: Stage, shape: Shape) -> list[Stage] | None:
     """merge() where the first step is padding with zeros."""
-    if convolves(b) or b.kind == "pad" or (b.kind == "max_pool" and is_positive(done)):
+    if b.convolves or b.kind == "pad" or (b.kind == "max_pool" and is_positive(done)):
         top, left, bottom, right = (x + y for x, y in zip(a.pads, b.pads))
         merged = dataclasses.replace(b, pads=(top, left, bottom, right))
         return None if b.kind == "max_pool" and pools_nothing(merged, shape) else [merged]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from . import _library
 from ._layer import Layer, Runner
-from ._stages import Part, Plan, Shape, Stage, image_shape, to_chw
+from ._parts import Part
+from ._stages import Plan, Shape, Stage, image_shape, to_chw
 
 
 def from_chw(shape: Shape, layout: str) -> tuple[int, ...]:
@@ -205,7 +206,7 @@ def describe(stage: Stage) -> str:
     """A stage in a few words."""
     window = "x".join(map(str, stage.window))
     words = [stage.kind.replace("_", " ")]
-    if stage.kind in ("layer", "depthwise", "max_pool", "average_pool"):
+    if stage.has_window:
         words.append(window)
     if stage.strides != (1, 1):
         words.append("stride " + "x".join(map(str, stage.strides)))

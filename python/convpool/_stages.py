@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a network is made of: stages as they run, and the classes with which one writes them."""
+"""What a network is made of: stages, as they run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MONOTONE = ("relu", "none", "relu6", "sigmoid", "tanh")
 
 @dataclasses.dataclass
 class Stage:
-    """One stage, as convpool_stage has it. Weights of a layer are OIHW, so are a depthwise one's; those of a scale, and slopes, are one for each
-    channel, or [height, width, channels]."""
+    """One stage, as convpool_stage has it. Weights of a layer are OIHW, a depthwise one's [channels, 1, height, width];
+    those of a scale, and slopes, are one for each channel, or [height, width, channels]."""
 
     kind: str
     name: str = ""
@@ -46,10 +46,9 @@ class Stage:
         numbers = (*shape, *self.window, *self.strides, *self.pads)
         if min(numbers) < 0 or max(numbers) > LARGEST:
             raise ValueError(f"{self.label}: sizes must be from 0 to {LARGEST}, not {numbers}")
-        convolves = self.kind in ("layer", "depthwise")
-        if (convolves or self.kind == "scale") and self.weights is None:
+        if (self.convolves or self.kind == "scale") and self.weights is None:
             raise ValueError(f"{self.label} has no weights")
-        if convolves:
+        if self.convolves:
             assert self.weights is not None
             if self.weights.ndim != 4 or self.weights.shape[2:] != self.window:
                 raise ValueError(f"{self.label}: weights of shape {self.weights.shape} for a filter of {self.window}")
@@ -59,17 +58,17 @@ class Stage:
             channels = self.weights.shape[0]
         if self.kind in ("softmax", "log_softmax") and (height, width) != (1, 1):
             raise ValueError(f"{self.label}: softmax is over the channels of one pixel, but {height}x{width} come in")
-        if self.activation == "prelu" and (convolves or self.kind == "activation") and self.slopes is None:
+        if self.activation == "prelu" and (self.convolves or self.kind == "activation") and self.slopes is None:
             raise ValueError(f"{self.label} has no slopes")
         own = self.weights if self.kind == "scale" else None
-        bias = self.bias if convolves or self.kind == "scale" else None
+        bias = self.bias if self.convolves or self.kind == "scale" else None
         fitting = (height, width, channels) if self.by_number else (channels,)
         for values, what in ((own, "weights"), (bias, "a bias"), (self.slopes, "slopes")):
             if values is not None and values.shape != fitting:
                 raise ValueError(f"{self.label}: {what} of shape {values.shape} for {channels} channels")
         if self.kind in ("global_max", "global_average"):
             return channels, 1, 1
-        if not (convolves or self.kind in ("max_pool", "average_pool")):
+        if not self.has_window:
             return channels, height, width
         extents = []
         for extent, window, stride, before, after in zip(
@@ -92,6 +91,16 @@ class Stage:
         return {field: values for field, values in fields.items() if values is not None}
 
     @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution, of all channels or of each."""
+        return self.kind in ("layer", "depthwise")
+
+    @property
+    def has_window(self) -> bool:
+        """Whether it has a window, strides and padding."""
+        return self.convolves or self.kind in ("max_pool", "average_pool")
+
+    @property
     def by_number(self) -> bool:
         """Whether it has weights or slopes for each number of the image, not for each channel."""
         values = {"scale": self.weights, "activation": self.slopes}.get(self.kind)
@@ -104,7 +113,7 @@ class Stage:
 
     def multiply_adds(self, shape: Shape) -> int:
         """How many multiplications and additions a direct convolution takes."""
-        if self.kind not in ("layer", "depthwise") or self.weights is None:
+        if not self.convolves or self.weights is None:
             return 0
         alone = dataclasses.replace(self, pool="none").output_shape(shape)
         return int(self.weights.size) * alone[1] * alone[2]
@@ -211,227 +220,3 @@ def pads(
             f"bottom, right), not {padding!r}"
         )
     return numbers[0], numbers[1], numbers[2], numbers[3]
-
-
-def as_oihw(weights: object, layout: str, what: str = "weights") -> NDArray[np.float32]:
-    """Weights of a convolution, from any layout."""
-    array = _library.as_float32(weights, what, copy=True)
-    _library.pick(layout, _library.WEIGHTS_LAYOUTS, "weights_layout")
-    if array.ndim != 4:
-        raise ValueError(f"{what} must have four dimensions, {layout}, not the shape {array.shape}")
-    return np.ascontiguousarray(array.transpose([layout.index(axis) for axis in "OIHW"]))
-
-
-def as_bias(bias: object, *shape: int) -> NDArray[np.float32]:
-    """A number for each output channel, or for each number of an image."""
-    array = _library.as_float32(bias, "bias", copy=True)
-    if array.shape != shape:
-        what = ", one for each output channel" if len(shape) == 1 else ""
-        raise ValueError(f"bias must have the shape {shape}{what}, not {array.shape}")
-    return array
-
-
-class Part:
-    """Base of the classes with which a network is written."""
-
-    name = ""
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        """What it is where an image of this shape comes in."""
-        raise NotImplementedError
-
-
-class Dense(Part):
-    """A dense (fully connected) layer.
-
-    Parameters
-    ----------
-    weights : array_like
-        [outputs, inputs] as PyTorch's ``Linear`` has them, or [inputs, outputs] as Keras' ``Dense``.
-    bias : array_like, optional
-        [outputs].
-    activation : str
-        As for `Layer`.
-    weights_layout : {'OI', 'IO'}
-    flatten : {'CHW', 'HWC'}
-        In which order the inputs are the pixels of the image that comes in.
-    """
-
-    def __init__(
-        self,
-        weights: object,
-        bias: object = None,
-        *,
-        activation: str | None = "none",
-        activation_parameter: float = 0.0,
-        slopes: object = None,
-        weights_layout: str = "OI",
-        flatten: str = "CHW",
-        kernel: str | None = None,
-        name: str = "",
-    ) -> None:
-        array = _library.as_float32(weights, "weights", copy=True)
-        if weights_layout not in ("OI", "IO"):
-            raise ValueError(f"weights_layout must be 'OI' or 'IO', not {weights_layout!r}")
-        if array.ndim != 2:
-            raise ValueError(f"weights must have two dimensions, {weights_layout}, not the shape {array.shape}")
-        _library.pick(flatten, _library.IMAGE_LAYOUTS, "flatten")
-        self.weights = array if weights_layout == "OI" else np.ascontiguousarray(array.T)
-        self.flatten = flatten
-        self.bias = None if bias is None else as_bias(bias, self.weights.shape[0])
-        self.activation = checked_activation(activation, activation_parameter, slopes, self.weights.shape[0])
-        self.kernel, self.name = texts(kernel, name)
-        self._other = "IO" if weights_layout == "OI" else "OI"
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        channels, height, width = shape
-        outputs, inputs = self.weights.shape
-        if inputs != channels * height * width:
-            hint = f": they look like {self._other}" if outputs == channels * height * width else ""
-            raise ValueError(
-                f"weights of shape {self.weights.shape}, [outputs, inputs], but {channels} channels of "
-                f"{height}x{width}, {channels * height * width} numbers, come in{hint}"
-            )
-        if self.flatten == "CHW":
-            weights = self.weights.reshape(outputs, channels, height, width)
-        else:
-            weights = self.weights.reshape(outputs, height, width, channels).transpose(0, 3, 1, 2)
-        return [
-            Stage(
-                "layer",
-                self.name,
-                np.ascontiguousarray(weights),
-                self.bias,
-                (height, width),
-                kernel=self.kernel,
-                **self.activation,
-            )
-        ]
-
-
-class _Pool(Part):
-    kind = ""
-
-    def __init__(
-        self,
-        window: int | Sequence[int] = 2,
-        strides: int | Sequence[int] | None = None,
-        padding: Padding = "valid",
-        *,
-        kernel: str | None = None,
-        name: str = "",
-    ) -> None:
-        self.window = pair(window, "window")
-        self.strides = self.window if strides is None else pair(strides, "strides")
-        self.padding = padding
-        self.kernel, self.name = texts(kernel, name)
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        around = pads(self.padding, shape, self.window, self.strides)
-        return [Stage(self.kind, self.name, None, None, self.window, self.strides, around, kernel=self.kernel)]
-
-
-class MaxPool(_Pool):
-    """The largest of each window of pixels. Padding counts for nothing. By default strides are the window's extents."""
-
-    kind = "max_pool"
-
-
-class AveragePool(_Pool):
-    """The average of each window of pixels, of those that are there: padding counts for nothing."""
-
-    kind = "average_pool"
-
-
-class _Simple(Part):
-    kind = ""
-
-    def __init__(self, *, kernel: str | None = None, name: str = "") -> None:
-        self.kernel, self.name = texts(kernel, name)
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        return [Stage(self.kind, self.name, kernel=self.kernel)]
-
-
-class GlobalMax(_Simple):
-    """The largest of each channel."""
-
-    kind = "global_max"
-
-
-class GlobalAverage(_Simple):
-    """The average of each channel."""
-
-    kind = "global_average"
-
-
-class Softmax(_Simple):
-    """Softmax over the channels of one pixel."""
-
-    kind = "softmax"
-
-
-class LogSoftmax(_Simple):
-    """The logarithm of softmax over the channels of one pixel."""
-
-    kind = "log_softmax"
-
-
-class Scale(Part):
-    """Each channel times a number of its own, plus another: what batch normalization is, applied.
-
-    Parameters
-    ----------
-    weights : array_like
-        [channels], or [height, width, channels], whatever the network's layout: one for each number of the image.
-    bias : array_like, optional
-        Of the same shape.
-    """
-
-    def __init__(self, weights: object, bias: object = None, *, kernel: str | None = None, name: str = "") -> None:
-        self.weights = _library.as_float32(weights, "weights", copy=True)
-        if self.weights.ndim not in (1, 3):
-            raise ValueError(f"weights must be [channels] or [height, width, channels], not {self.weights.shape}")
-        self.bias = None if bias is None else as_bias(bias, *self.weights.shape)
-        self.kernel, self.name = texts(kernel, name)
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        return [Stage("scale", self.name, self.weights, self.bias, kernel=self.kernel)]
-
-
-class Activation(Part):
-    """An activation alone, by the names that `Layer` takes. Slopes are [channels], or [height, width, channels]."""
-
-    def __init__(
-        self,
-        activation: str,
-        *,
-        activation_parameter: float = 0.0,
-        slopes: object = None,
-        kernel: str | None = None,
-        name: str = "",
-    ) -> None:
-        self.activation = checked_activation(activation, activation_parameter, slopes, None)
-        self.kernel, self.name = texts(kernel, name)
-
-    def stages(self, shape: Shape) -> list[Stage]:
-        return [Stage("activation", self.name, kernel=self.kernel, **self.activation)]
-
-
-def checked_activation(
-    activation: str | None, parameter: float, slopes: object, channels: int | None
-) -> dict[str, Any]:
-    """The fields of a Stage that an activation takes."""
-    index = _library.pick(activation, _library.ACTIVATIONS, "activation")
-    if isinstance(parameter, str):
-        raise TypeError(f"activation_parameter must be a number, not {parameter!r}")
-    fields: dict[str, Any] = {"activation": _library.ACTIVATIONS[index], "parameter": float(parameter)}
-    if fields["activation"] == "prelu":
-        if slopes is None:
-            raise ValueError("prelu needs slopes, one for each channel")
-        fields["slopes"] = _library.as_float32(slopes, "slopes", copy=True)
-        shape = fields["slopes"].shape
-        if shape != (channels,) if channels is not None else len(shape) not in (1, 3):
-            expected = "[channels] or [height, width, channels]" if channels is None else f"({channels},)"
-            raise ValueError(f"slopes must have the shape {expected}, not {fields['slopes'].shape}")
-    return fields

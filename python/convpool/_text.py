@@ -17,7 +17,7 @@ def activation(stage: Stage) -> str:
 def line(stage: Stage, shape: Shape) -> str:
     """One stage, into which an image of this shape comes."""
     options = ""
-    if stage.strides != (stage.window if stage.kind != "layer" else (1, 1)):
+    if stage.strides != ((1, 1) if stage.convolves else stage.window):
         options += ":s{}x{}".format(*stage.strides)
     if any(stage.pads):
         options += ":p{},{},{},{}".format(*stage.pads)
@@ -28,6 +28,8 @@ def line(stage: Stage, shape: Shape) -> str:
         pool = {"max": "", "none": ":none", "ceil": ":ceil"}[stage.pool]
         return "layer {}:k{}x{}{}{}:{}".format(outputs, *stage.window, options, pool, activation(stage))
     word = stage.kind.replace("_", "-")
+    if stage.kind == "depthwise":
+        return "depthwise {}x{}{}:{}".format(*stage.window, options, activation(stage))
     if stage.kind in ("max_pool", "average_pool"):
         return "{} {}x{}{}".format(word, *stage.window, options)
     return f"{word} {activation(stage)}" if stage.kind == "activation" else word

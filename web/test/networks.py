@@ -12,7 +12,9 @@ import numpy as np
 
 import convpool
 import convpool._file
-from convpool import Activation, AveragePool, Dense, GlobalAverage, GlobalMax, Layer, LogSoftmax, MaxPool, Scale, Softmax
+from convpool import (
+    Activation, AveragePool, Dense, Depthwise, GlobalAverage, GlobalMax, Layer, LogSoftmax, MaxPool, Scale, Softmax,
+)
 
 rng = np.random.default_rng(60)
 
@@ -47,6 +49,12 @@ made = {
         Activation("prelu", slopes=weights(9, 8, 2)),
         layer(3, 2, 2, activation="none"),
         Scale(weights(8, 7, 3), weights(8, 7, 3)),
+    ],
+    "depthwise": [
+        layer(13, 3, 1, in_shape=(21, 22, 3), layout="HWC"),
+        Depthwise(weights(13, 1, 3, 3), weights(13), padding="same"),
+        Depthwise(weights(13, 1, 3, 2), None, strides=(2, 1), activation="prelu", slopes=weights(13)),
+        Depthwise(weights(13, 1, 5, 5), weights(13), padding=(4, 0, 5, 7), strides=3, activation="sigmoid"),
     ],
     "flat": [Dense(weights(9, 30), weights(9), activation="sigmoid"), Dense(weights(3, 9)), Softmax()],
 }
