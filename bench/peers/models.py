@@ -59,9 +59,9 @@ def to_tflite(network):
         return tf.keras.layers.Lambda(lambda t: tf.pad(t, [[0, 0], [top, bottom], [left, right], [0, 0]], constant_values=value))(x)
 
     for stage in network._stages:
-        if stage.kind == "layer":
+        if stage.convolves:
             bias = np.zeros(stage.weights.shape[0], np.float32) if stage.bias is None else stage.bias
-            if stage.window == shape[1:] and not any(stage.pads):
+            if stage.kind == "layer" and stage.window == shape[1:] and not any(stage.pads):
                 x = layers.Flatten()(x)
                 dense = layers.Dense(stage.weights.shape[0])
                 x = dense(x)
@@ -69,9 +69,10 @@ def to_tflite(network):
                 x = layers.Reshape((1, 1, -1))(x)
             else:
                 same = stage.pads == convpool._stages.pads("same", shape, stage.window, stage.strides)
-                convolution = layers.Conv2D(stage.weights.shape[0], stage.window, stage.strides, "same" if same else "valid")
+                depthwise, options = stage.kind == "depthwise", (stage.window, stage.strides, "same" if same else "valid")
+                convolution = layers.DepthwiseConv2D(*options) if depthwise else layers.Conv2D(stage.weights.shape[0], *options)
                 x = convolution(x if same else padded(stage, x))
-                convolution.set_weights([stage.weights.transpose(2, 3, 1, 0), bias])
+                convolution.set_weights([stage.weights.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)), bias])
             x = activate(stage, x)
             if stage.pool != "none":
                 x = layers.MaxPool2D(2, 2, "same" if stage.pool == "ceil" else "valid")(x)

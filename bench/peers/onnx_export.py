@@ -54,8 +54,8 @@ class Exporter:
 
     def stage(self, stage, last):
         window, strides = {"kernel_shape": stage.window, "pads": stage.pads}, {"strides": stage.strides}
-        if stage.kind == "layer":
-            if stage.window == self.shape[1:] and not any(stage.pads):  # as exporters write it
+        if stage.convolves:
+            if stage.kind == "layer" and stage.window == self.shape[1:] and not any(stage.pads):  # as exporters write it
                 flat = self.node("Flatten", last)
                 weights = self.constant(stage.weights.reshape(stage.weights.shape[0], -1))
                 operands = [flat, weights] + ([] if stage.bias is None else [self.constant(stage.bias)])
@@ -63,7 +63,8 @@ class Exporter:
                 last = self.node("Reshape", dense, self.constant(np.array([1, stage.weights.shape[0], 1, 1])))
             else:
                 operands = [last, self.constant(stage.weights)] + ([] if stage.bias is None else [self.constant(stage.bias)])
-                last = self.node("Conv", *operands, **window, **strides)
+                group = 1 if stage.kind == "layer" else self.shape[0]
+                last = self.node("Conv", *operands, group=group, **window, **strides)
             last = self.activation(stage, last)
             if stage.pool == "none":
                 return last

@@ -24,7 +24,6 @@ MOST_WORK = 1 << 35  # multiply-adds
 MOST_READ = 1 << 31  # what pools read
 MOST_STEPS = 500
 MOST_SHIFT = 16  # what is shifted by more loses too many bits
-MOST_COPIED = 2048  # channels that a layer copies, with zeros around them or in part
 
 
 class Builder:
@@ -176,16 +175,10 @@ class Builder:
         padded = (self.shape[1] + top + bottom, self.shape[2] + left + right)
         if min(extents) < 1 or max(math.prod(extents), self.shape[0] * math.prod(padded)) > LARGEST_IMAGE:
             raise self.refuse(f"an image of {extents} comes out of one padded to {padded}")
-        if stage.kind == "pad":
-            self._check_copied(self.shape[0], "pads")
         self._count()
         self.shape = extents
         self._sizes = {name: size for name, size in zip("CHW", extents) if size > 1}
         self.stages.append(stage)
-
-    def _check_copied(self, channels: int, verb: str) -> None:
-        if channels > MOST_COPIED:
-            raise self.refuse(f"{verb} {channels} channels: at most {MOST_COPIED} are supported")
 
     def _check_bias(self, bias: Float64 | None, outputs: int) -> None:
         if bias is not None and bias.shape != (outputs,):
@@ -301,14 +294,13 @@ class Builder:
             self._spatial(Stage("pad", pads=pads), channel_axis)
 
     def crop(self, cut: tuple[int, int, int, int], channel_axis: int) -> None:
-        """Without so many rows and columns at the top, left, bottom and right: by layers that copy the others."""
+        """Without so many rows and columns at the top, left, bottom and right: by filters that copy the others."""
         for top, left, bottom, right in ((cut[0], 0, cut[2], 0), (0, cut[1], 0, cut[3])):
             if max(top, left, bottom, right) > 0:
                 channels = self.dims[channel_axis]
-                self._check_copied(channels, "crops")
-                weights = np.zeros((channels, channels, top + bottom + 1, left + right + 1))
-                weights[range(channels), range(channels), top, left] = 1
-                self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis)
+                weights = np.zeros((channels, 1, top + bottom + 1, left + right + 1))
+                weights[:, :, top, left] = 1
+                self.convolution(weights, None, (1, 1), (0, 0, 0, 0), channel_axis, groups=channels)
 
     def activation(self, name: str, parameter: float = 0.0) -> None:
         """Of every number."""

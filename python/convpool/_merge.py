@@ -196,9 +196,8 @@ def simplify(stages: list[Stage], shape: Shape) -> list[Stage]:
     for stage in stages:
         if stage.by_number and not done:
             done.append(Stage("activation", "image"))  # the first stage says what the image is
-        if stage.kind == "pad":  # a layer that copies
-            weights = np.eye(shape[0])[:, :, None, None]
-            stage = dataclasses.replace(stage, kind="layer", weights=weights)
+        if stage.kind == "pad":  # by filters that copy
+            stage = dataclasses.replace(stage, kind="depthwise", weights=np.ones((shape[0], 1, 1, 1)))
         if stage.kind == "average_pool" and stage.window == shape[1:] and not any(stage.pads):
             stage = Stage("global_average", stage.name)
         shape = stage.output_shape(shape)

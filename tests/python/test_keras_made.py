@@ -25,6 +25,25 @@ MODELS = {
         lambda: [L.Conv2D(4, 3, dilation_rate=2, padding="same"), L.Conv2D(3, 3, dilation_rate=3)],
     ),
     "groups": ((9, 9, 4), lambda: [L.Conv2D(6, 3, groups=2), L.DepthwiseConv2D(3, depth_multiplier=2)]),
+    "depthwise": (
+        (17, 20, 5),
+        lambda: [
+            L.BatchNormalization(),
+            L.DepthwiseConv2D(3, activation="relu"),
+            L.BatchNormalization(),
+            L.DepthwiseConv2D((2, 4), padding="same", use_bias=False),
+            L.BatchNormalization(),
+            L.PReLU(shared_axes=[1, 2], alpha_initializer="random_normal"),
+            L.DepthwiseConv2D(3, strides=2, padding="same"),
+            L.BatchNormalization(),
+            L.ReLU(6.0),
+            L.Conv2D(9, 1),
+            L.ZeroPadding2D(((0, 1), (1, 0))),
+            L.DepthwiseConv2D(2, dilation_rate=(3, 1), activation="tanh"),
+            L.MaxPooling2D(2),
+            L.SeparableConv2D(4, 3, activation="sigmoid"),
+        ],
+    ),
     "separable": ((9, 9, 4), lambda: [L.SeparableConv2D(6, 3, depth_multiplier=2, activation="elu")]),
     "pools": (
         (17, 19, 3),
@@ -209,6 +228,15 @@ def test_agrees_with_keras(name, functional, ending, tmp_path):
     result = network(x)
     assert result.shape == expected.shape
     assert np.abs(result - expected).max() <= 1e-5 * np.abs(expected).max()
+    network.save(tmp_path / "model.npz")
+    assert np.array_equal(convpool.load(tmp_path / "model.npz")(x), result)
+
+
+def test_depthwise_convolutions_stay_so(tmp_path):
+    made("depthwise", False).save(tmp_path / "model.keras")
+    lines = convpool.load(tmp_path / "model.keras").summary().splitlines()[2:-1]
+    kinds = " ".join(line.split(": ")[1].split()[0] for line in lines)
+    assert kinds == "depthwise scale depthwise depthwise layer depthwise max depthwise layer"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ def example(layout="CHW"):
             convpool.Layer(weights(9, 6, 2, 2), None, pool=None, activation="tanh"),
             convpool.Scale(weights(4, 4, 9), weights(4, 4, 9)),
             convpool.AveragePool(2),
+            convpool.Depthwise(
+                weights(9, 1, 2, 3), weights(9), padding=(1, 1, 0, 1), activation="elu", activation_parameter=0.7
+            ),
             convpool.Activation("prelu", slopes=weights(9)),
             convpool.Activation("prelu", slopes=weights(2, 2, 9)),
             convpool.Dense(weights(12, 36), weights(12), activation="relu", flatten=layout),
@@ -58,6 +61,30 @@ def test_agrees_with_float64(layout):
     assert batch.shape == (3, 5) and np.array_equal(batch[0], network(x)) and np.array_equal(batch[2], batch[0])
     out = np.empty((1, 5), np.float32)
     assert network(x[None], out=out) is out
+
+
+def test_depthwise_weights_of_every_layout():
+    """[channels, 1, height, width] as PyTorch has them, Keras' [height, width, channels, 1] and LiteRT's, flipped or not."""
+    w = weights(5, 1, 3, 2)
+    by_keras = w.transpose(2, 3, 0, 1)
+    x = np.random.default_rng(2).random((5, 8, 9), np.float32)
+    expected = convpool.Network([convpool.Depthwise(w)], in_shape=x.shape)(x)
+    for other, layout in (
+        (by_keras, "HWIO"),
+        (by_keras.transpose(0, 1, 3, 2), "HWIO"),
+        (w.transpose(1, 2, 3, 0), "OHWI"),
+        (w.transpose(0, 2, 3, 1), "OHWI"),
+    ):
+        part = convpool.Depthwise(other, weights_layout=layout)
+        assert np.array_equal(convpool.Network([part], in_shape=x.shape)(x), expected)
+    part = convpool.Depthwise(w[:, :, ::-1, ::-1], filter="convolution")
+    assert np.array_equal(convpool.Network([part], in_shape=x.shape)(x), expected)
+    dense = np.zeros((5, 5, 3, 2))
+    dense[range(5), range(5)] = w[:, 0]
+    layer = convpool.Layer(dense, pool=None, in_shape=x.shape)
+    assert np.allclose(layer(x), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="more than one filter for a channel"):
+        convpool.Depthwise(weights(4, 2, 3, 3))
 
 
 def test_images_may_come_out():
@@ -87,6 +114,8 @@ def test_what_is_wrong_is_said():
         ([layer, convpool.Softmax()], {}, "one pixel"),
         ([layer, convpool.Dense(weights(4, 7))], {}, "36 numbers"),
         ([layer, convpool.MaxPool(4)], {}, "window of 4"),
+        ([layer, convpool.Depthwise(weights(3, 1, 2, 2))], {}, "for 3 input channels, but 4 come in"),
+        ([layer, convpool.Depthwise(weights(4, 1, 4, 2))], {}, "window of 4"),
         ([layer, convpool.Scale(weights(3))], {}, "for 4 channels"),
         ([layer, convpool.Scale(weights(4, 3, 3))], {}, "for 4 channels"),
         ([layer, convpool.Activation("prelu", slopes=weights(4, 3, 3))], {}, "for 4 channels"),
@@ -272,6 +301,7 @@ max-pool 3x3:s1x1:p1,1,1,1
 layer 9:k2x2:none:tanh
 scale
 average-pool 2x2
+depthwise 2x3:p1,1,0,1:elu=0.7
 activation prelu
 activation prelu
 dense 12:relu

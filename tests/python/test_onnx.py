@@ -144,6 +144,18 @@ def grouped():
     return conv(g, 6, 1, 3, 3, group=6, auto_pad="SAME_LOWER", strides=[2, 1]).add("Sigmoid")
 
 
+def depthwise():
+    g = conv(Graph([1, 6, 14, 13]), 6, 1, 3, 3, group=6, pads=[1, 0, 2, 3]).add("Clip", np.float32(0), np.float32(6))
+    g = conv(g, 6, 1, 5, 2, bias=False, group=6, strides=[2, 1], dilations=[1, 2])
+    g = normalized(g, 6).add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g = conv(g, 6, 1, 1, 1, group=6).add("PRelu", weights(6, 1, 1))
+    return conv(g, 6, 1, 2, 2, group=6, pads=[3, 3, 3, 3]).add("LeakyRelu", alpha=0.2)
+
+
+def depthwise_sequence():
+    return Graph([1, 4, 30]).add("Conv", weights(4, 1, 5), weights(4), group=4, dilations=[2]).add("Relu")
+
+
 def dense_alone():
     g = Graph(["n", 20]).add("MatMul", weights(20, 9)).add("Add", weights(9)).add("Relu")
     return g.add("Gemm", weights(9, 1), weights(1)).add("Sigmoid")
@@ -402,7 +414,7 @@ def sequence_cropped_and_padded():
 MODELS = {
     function.__name__: function
     for function in (
-        lenet, nhwc, shapes, turned, pools, arithmetic, merged, padded, grouped, dense_alone, logarithm, old_softmax, constants,
+        lenet, nhwc, shapes, turned, pools, arithmetic, merged, padded, grouped, depthwise, depthwise_sequence, dense_alone, logarithm, old_softmax, constants,
         padded_by_a_computation, wide_padding_before_a_pool, average_in_ceil_mode, maxima_with_constants, mean_by_mean,
         mean_of_flat_pixels, sum_of_pixels, indexed_pixel, broadcast_normalization, mean_image, normalized_weights,
         shaped_at_the_end, grey_without_a_channel, vector_without_a_batch, prelu_of_relus, prelu_by_a_magnitude,
@@ -526,11 +538,14 @@ def test_open_extents(tmp_path):
     )
 
 
-def test_many_channels_are_not_cropped(tmp_path):
-    g = Graph([1, 2049, 4, 4]).add("Slice", np.array([1]), np.array([4]), np.array([2]))
+def test_many_channels_are_cropped_and_padded(tmp_path):
+    """By a filter each, not by as many as there are pairs of channels."""
+    g = Graph([1, 20000, 4, 4]).add("Slice", np.array([1]), np.array([4]), np.array([2]))
+    g.add("Pad", np.array([0, 0, 1, 2, 0, 0, 0, 1]))
     onnx.save(g.model(), tmp_path / "model.onnx")
-    with pytest.raises(convpool.UnsupportedError, match="crops 2049 channels"):
-        convpool.load(tmp_path / "model.onnx")
+    x = np.random.default_rng(5).random((1, 20000, 4, 4), np.float32)
+    network = convpool.load(tmp_path / "model.onnx")
+    assert np.array_equal(network(x)[0], np.pad(x[0, :, 1:], ((0, 0), (1, 0), (2, 1))))
 
 
 def test_integers_are_divided_towards_zero(tmp_path):
