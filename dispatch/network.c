@@ -73,11 +73,10 @@ static bool takes_numbers(const convpool_stage *s, image in) {
            s->spec.in_height == 1 && s->spec.in_width == 1;
 }
 
-/* In one dimension, how many windows fit; 0 where none does or sizes overflow or, of a pool, one is in padding alone.
- */
+/* In one dimension, how many windows fit; 0 where none does, sizes overflow or one of a pool is in padding alone. */
 static size_t windows(bool pools, size_t extent, size_t window, size_t stride, size_t before, size_t after) {
     size_t most = PTRDIFF_MAX / 4;
-    if (before > most || after > most || extent > most || stride > most || window > before + extent + after) return 0;
+    if (before > most || after > most || extent > most || window > before + extent + after) return 0;
     size_t count = (before + extent + after - window) / stride + 1;
     return pools && (window <= before || (count - 1) * stride >= before + extent) ? 0 : count;
 }
@@ -110,10 +109,12 @@ static bool is_kept(const convpool_between *b, size_t kind) {
     return b->per_channel[kind] != NULL || (b->kind == CONVPOOL_STAGE_DEPTHWISE && kind == 1);
 }
 
+/* Whether its weights and strides do not overflow. */
 static bool depthwise_fits(const convpool_between *b) {
     size_t weights = convpool_tensor_bytes(b->channels + CONVPOOL_REPEATED, b->window_height, b->window_width);
-    size_t row = convpool_tensor_bytes(b->channels, b->stride_width, 1);
-    return convpool_fits(weights) && weights <= PTRDIFF_MAX / 4 && convpool_fits(row);
+    size_t right = convpool_tensor_bytes(b->channels, b->stride_width, 1);
+    size_t down = convpool_tensor_bytes(b->channels, b->width, b->stride_height);
+    return convpool_fits(weights) && weights <= PTRDIFF_MAX / 4 && convpool_fits(right) && convpool_fits(down);
 }
 
 /* The shape of a stage that is no layer, what it reads of each channel, and its ISA. */

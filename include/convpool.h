@@ -347,11 +347,11 @@ typedef enum convpool_stage_kind {
                                       the image stays C x H x W */
     CONVPOOL_STAGE_SOFTMAX,        /* as convpool_softmax(), over the channels of a 1x1 image */
     CONVPOOL_STAGE_LOG_SOFTMAX,    /* its natural logarithm, within 4 u of the exact one or of 1, whichever is more */
-    CONVPOOL_STAGE_DEPTHWISE = 16 /* each channel by a filter of its own: C x height x width. The spec as a layer's, but
-                                     for out_channels and pool; weights as if in_channels were 1 and out_channels C:
-                                     [C][1][filter_height][filter_width], or [filter_height][filter_width][1][C] (as
-                                     Keras has them), or as OHWI; bias and slopes [C]. Numbers between are reserved,
-                                     and refused */
+    CONVPOOL_STAGE_DEPTHWISE = 16  /* each channel by a filter of its own, summed as direct sums: the spec as a layer's,
+                                      but for out_channels and pool. Weights as if in_channels were 1 and out_channels
+                                      C: [C][1][filter height][filter width], or, as Keras has them, [filter height]
+                                      [filter width][1][C], or as OHWI; bias and slopes [C]. The numbers between are
+                                      reserved, and refused */
 } convpool_stage_kind;
 
 /* One stage. Zero-initialise, then set what you need. From the second stage on spec.in_channels, in_height and in_width
@@ -386,10 +386,9 @@ CONVPOOL_API size_t convpool_network_memory_size(const convpool_stage *stages, s
  * the stages point to, and they themselves, may be freed or overwritten afterwards. Costs one allocation. Returns
  * CONVPOOL_OK, CONVPOOL_OUT_OF_MEMORY, or what is wrong with the first stage that is: CONVPOOL_INVALID_ARGUMENT (stages
  * or network is NULL; no stages; a bad enum value; a layer, scale or depthwise stage without weights; PReLU without
- * slopes),
- * CONVPOOL_INVALID_SHAPE (as for a layer; extents that are not what comes in, or none of the first stage; a pool's
- * window larger than the padded image, or in padding alone; softmax of more than one pixel), CONVPOOL_KERNEL_UNKNOWN or
- * CONVPOOL_KERNEL_UNSUPPORTED. */
+ * slopes), CONVPOOL_INVALID_SHAPE (as for a layer; extents that are not what comes in, or none of the first stage; a
+ * window larger than the padded image, or a pool's in padding alone; softmax of more than one pixel),
+ * CONVPOOL_KERNEL_UNKNOWN or CONVPOOL_KERNEL_UNSUPPORTED. */
 CONVPOOL_API convpool_status convpool_network_create(const convpool_stage *stages, size_t stage_count,
                                                      convpool_network **network);
 

@@ -7,7 +7,8 @@
  *
  * Images are [height][width][channels], and lanes run over a row's numbers as they lie: where windows move by one pixel
  * a vector may begin anywhere in a pixel, for what each channel has is repeated. Results that lie a whole number of
- * pixels and of vectors apart are computed together, and share the weights that are loaded.
+ * pixels and of vectors apart have the same weights: 3x3 ones stay in registers for all of these; of others some
+ * results are computed together.
  */
 #ifndef CONVPOOL_DEPTHWISE_H
 #define CONVPOOL_DEPTHWISE_H

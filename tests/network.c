@@ -270,7 +270,7 @@ static void right(convpool_stage stages[4]) {
     stages[3].kind = CONVPOOL_STAGE_SOFTMAX;
 }
 
-enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 45 };
+enum { ARGUMENT = CONVPOOL_INVALID_ARGUMENT, SHAPE = CONVPOOL_INVALID_SHAPE, WRONG = 46 };
 
 static void depthwise(convpool_stage *s) { s->kind = CONVPOOL_STAGE_DEPTHWISE, s->weights = weights[1]; }
 
@@ -325,6 +325,7 @@ static int spoil(convpool_stage s[4], size_t row) {
     case 41: depthwise(&s[1]), s[1].spec.stride_width = vast; return SHAPE;
     case 42: depthwise(&s[1]), s[1].spec.in_channels = 7; return SHAPE;
     case 43: depthwise(&s[1]), s[1].spec.filter_width = s[1].spec.pad_right = SIZE_MAX / 64; return SHAPE;
+    case 44: depthwise(&s[1]), s[1].spec.stride_height = vast; return SHAPE;
     default: s[1].spec.pad_top = 2, s[2].weights = NULL; return SHAPE; /* the first that is wrong */
     }
 }
