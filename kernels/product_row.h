@@ -11,9 +11,9 @@
 #include "packed.h"
 
 enum {
-    product_row_windows = 3,                              /* of a group, at most; */
+    product_row_windows = VEC_REGISTERS < 32 ? 3 : 6,     /* of a group, at most; */
     product_row_halved = VEC_REGISTERS < 32 ? 4 : 6,      /* with two rows in a vector; */
-    product_row_pixels = 4 * product_row_windows,         /* or pixels, */
+    product_row_pixels = 12,                              /* or pixels, */
     product_row_least = 7,                                /* and of these so many at least */
     product_row_half = vec_lanes < 8 ? 0 : vec_lanes / 2, /* output channels that half a vector holds */
 };
@@ -147,15 +147,16 @@ VEC_INLINE void product_row_group(product_row_kind of, size_t count, const produ
     }
 }
 
-/* All windows of a row. One alone is what a row should not end with: its sums are too few to hide how long an addition
- * takes. */
+/* All windows of a row, in groups about as large as one another: the sums of a small one are too few to hide how long
+ * an addition takes. */
 VEC_INLINE void product_row_all_windows(product_row_kind of, const product_row *p, size_t count) {
-    size_t first = 0, most = product_row_windows;
-    for (; first + most <= count && first + most + 1 != count; first += most)
-        product_row_group(of, product_row_windows, p, first);
-    for (; first + 2 <= count; first += 2)
-        product_row_group(of, 2, p, first);
-    if (first < count) product_row_group(of, 1, p, first);
+    size_t groups = (count + product_row_windows - 1) / product_row_windows, larger = count % groups, first = 0;
+    VEC_UNROLL
+    for (size_t windows = product_row_windows; windows > 0; windows--) {
+        size_t left = windows == count / groups + 1 ? larger : windows == count / groups ? groups - larger : 0;
+        for (; left > 0; left--, first += windows)
+            product_row_group(of, windows, p, first);
+    }
 }
 
 /* The same with two rows in a vector: the last ones may be computed twice. */

@@ -67,10 +67,9 @@ VEC_INLINE vec vec_mul_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c
 VEC_INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 /* maxps returns its second operand where either is NaN. */
 VEC_INLINE vec vec_max4(vec a, vec b, vec c, vec d) {
-    vec largest = _mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d));
-    __mmask16 nan = _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(c, d, _CMP_UNORD_Q);
-    __m512i bits = _mm512_castps_si512(largest); /* all of which are set where that is NaN */
-    return _mm512_castsi512_ps(_mm512_mask_ternarylogic_epi32(bits, nan, bits, bits, 0xff));
+    __mmask16 number = _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(a, b, _CMP_ORD_Q), c, d, _CMP_ORD_Q);
+    vec nan = _mm512_castsi512_ps(_mm512_set1_epi32(-1));
+    return _mm512_mask_max_ps(nan, number, _mm512_max_ps(a, b), _mm512_max_ps(c, d));
 }
 
 /* maxps(0, a) keeps NaN and -0; adding +0 makes the latter +0. */
