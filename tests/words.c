@@ -263,16 +263,20 @@ static void test_shift_in(void) {
     lanes_are(vec_shift_in(vec_load(numbers()), &(float){-5}), expected, "vec_shift_in");
 }
 
-static void test_splat_halves(void) {
+static void test_splat_pair(void) {
     static float expected[lanes];
     if (lanes == 1) return;
-    const float *low = put(INPUT, numbers(), sizeof(float), AT_END, 0);
     for (size_t n = 0; n < lanes; n++)
-        expected[n] = n < half ? 1 : 4;
-    lanes_are(vec_splat_halves(low, numbers() + 3), expected, "vec_splat_halves");
+        expected[n] = (float)(n % 2 + 1);
+    lanes_are(vec_splat_pair(put(INPUT, numbers(), 2 * sizeof(float), AT_END, 0)), expected, "vec_splat_pair");
+}
+
+static void test_load_twice(void) {
+    static float expected[lanes];
+    if (lanes == 1) return;
     for (size_t n = 0; n < lanes; n++)
-        expected[n] = n < half ? 3 : 1;
-    lanes_are(vec_splat_halves(numbers() + 2, low), expected, "vec_splat_halves");
+        expected[n] = (float)(n / 2 + 1);
+    lanes_are(vec_load_twice(put(INPUT, numbers(), half * sizeof(float), AT_END, 0)), expected, "vec_load_twice");
 }
 
 static void test_load_halves(void) {
@@ -283,15 +287,13 @@ static void test_load_halves(void) {
     lanes_are(vec_load_halves(put(INPUT, numbers(), half * sizeof(float), AT_END, 0)), expected, "vec_load_halves");
 }
 
-static void test_halves(void) {
+static void test_even_odd(void) {
     static float expected[2][lanes];
-    if (lanes == 1) return;
     for (size_t n = 0; n < lanes; n++)
-        for (size_t upper = 0; upper < 2; upper++)
-            expected[upper][n] = numbers()[n / half * lanes + upper * half + n % half];
-    vec upper, lower = vec_halves(vec_load(numbers()), vec_load(numbers() + lanes), &upper);
-    lanes_are(lower, expected[0], "vec_halves");
-    lanes_are(upper, expected[1], "vec_halves, the upper ones");
+        expected[0][n] = (float)(2 * n + 1), expected[1][n] = (float)(2 * n + 2);
+    vec odd, even = vec_even_odd(vec_load(numbers()), vec_load(numbers() + lanes), &odd);
+    lanes_are(even, expected[0], "vec_even_odd");
+    lanes_are(odd, expected[1], "vec_even_odd, the odd ones");
 }
 
 /* Offsets of quads, in no order. */
@@ -390,9 +392,10 @@ static void test_end(void) {
     X(load_even_odd) \
     X(load_even_odd_part) \
     X(shift_in) \
-    X(splat_halves) \
+    X(splat_pair) \
+    X(load_twice) \
     X(load_halves) \
-    X(halves) \
+    X(even_odd) \
     X(load_quads) \
     X(store_4) \
     X(store_2) \

@@ -11,6 +11,7 @@
 #include "quad.h"
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef __m256 vec;
 enum { vec_lanes = 8 };
@@ -126,14 +127,21 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return _mm256_shuffle_ps(a, b, 0x88);
 }
 
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    return _mm256_blend_ps(vec_splat(p), vec_splat(q), 0xf0);
+VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
+    vec low = _mm256_permute2f128_ps(a, b, 0x20), high = _mm256_permute2f128_ps(a, b, 0x31);
+    *odd = _mm256_shuffle_ps(low, high, 0xdd);
+    return _mm256_shuffle_ps(low, high, 0x88);
+}
+VEC_INLINE vec vec_splat_pair(const float *p) {
+    double pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm256_castpd_ps(_mm256_set1_pd(pair));
+}
+VEC_INLINE vec vec_load_twice(const float *p) {
+    vec four = _mm256_broadcast_ps((const __m128 *)(const void *)p);
+    return _mm256_permutevar_ps(four, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
 }
 VEC_INLINE vec vec_load_halves(const float *p) { return _mm256_broadcast_ps((const __m128 *)(const void *)p); }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = _mm256_permute2f128_ps(a, b, 0x31);
-    return _mm256_permute2f128_ps(a, b, 0x20);
-}
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + offsets[0])), _mm_loadu_ps(p + offsets[4]), 1);

@@ -10,6 +10,7 @@
 
 #include "quad.h"
 #include <immintrin.h>
+#include <string.h>
 
 typedef __m512 vec;
 enum { vec_lanes = 16 };
@@ -100,16 +101,16 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
 }
 
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    vec upper = vec_splat(q);
-    VEC_LOAD_ONCE(upper); /* a masked load would wait for the other */
-    return _mm512_mask_blend_ps(0xff00, vec_splat(p), upper);
+VEC_INLINE vec vec_splat_pair(const float *p) {
+    double pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm512_castpd_ps(_mm512_set1_pd(pair));
+}
+VEC_INLINE vec vec_load_twice(const float *p) {
+    __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return _mm512_permutexvar_ps(twice, _mm512_castps256_ps512(_mm256_loadu_ps(p)));
 }
 VEC_INLINE vec vec_load_halves(const float *p) { return _mm512_broadcast_f32x8(_mm256_loadu_ps(p)); }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = _mm512_shuffle_f32x4(a, b, 0xee);
-    return _mm512_shuffle_f32x4(a, b, 0x44);
-}
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) {
     vec quads = _mm512_castps128_ps512(_mm_loadu_ps(p + offsets[0]));

@@ -117,14 +117,14 @@ VEC_INLINE vec vec_low_halves(vec a, vec b) {
 VEC_INLINE vec vec_high_halves(vec a, vec b) {
     return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
 }
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    return vcombine_f32(vld1_dup_f32(p), vld1_dup_f32(q));
+VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
+    float32x4x2_t pair = vuzpq_f32(a, b);
+    *odd = pair.val[1];
+    return pair.val[0];
 }
+VEC_INLINE vec vec_splat_pair(const float *p) { return vcombine_f32(vld1_f32(p), vld1_f32(p)); }
+VEC_INLINE vec vec_load_twice(const float *p) { return vcombine_f32(vld1_dup_f32(p), vld1_dup_f32(p + 1)); }
 VEC_INLINE vec vec_load_halves(const float *p) { return vcombine_f32(vld1_f32(p), vld1_f32(p)); }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = vcombine_f32(vget_high_f32(a), vget_high_f32(b));
-    return vcombine_f32(vget_low_f32(a), vget_low_f32(b));
-}
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return vec_load(p + *offsets); }
 VEC_INLINE void vec_transpose_quads(vec quads[4]) {

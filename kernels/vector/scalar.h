@@ -112,15 +112,13 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return 0;
 }
 
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    (void)q;
-    return *p;
-}
-VEC_INLINE vec vec_load_halves(const float *p) { return *p; }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = b;
+VEC_INLINE vec vec_even_odd(vec a, vec b, vec *odd) {
+    *odd = b;
     return a;
 }
+VEC_INLINE vec vec_splat_pair(const float *p) { return *p; }
+VEC_INLINE vec vec_load_twice(const float *p) { return *p; }
+VEC_INLINE vec vec_load_halves(const float *p) { return *p; }
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return p[*offsets]; }
 VEC_INLINE void vec_transpose_quads(vec quads[4]) { (void)quads; }

@@ -130,17 +130,15 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
 }
 
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    return _mm_shuffle_ps(_mm_load_ss(p), _mm_load_ss(q), 0);
+VEC_INLINE vec vec_load_twice(const float *p) {
+    vec low = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)(const void *)p);
+    return _mm_unpacklo_ps(low, low);
 }
 VEC_INLINE vec vec_load_halves(const float *p) {
     vec low = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)(const void *)p);
     return _mm_movelh_ps(low, low);
 }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = _mm_movehl_ps(b, a);
-    return _mm_movelh_ps(a, b);
-}
+VEC_INLINE vec vec_splat_pair(const float *p) { return vec_load_halves(p); }
 
 VEC_INLINE vec vec_load_quads(const float *p, const size_t *offsets) { return vec_load(p + *offsets); }
 VEC_INLINE void vec_transpose_quads(vec quads[4]) {

@@ -56,9 +56,10 @@
  *                               the same of p[0 .. 2 * n), and +0 in the lanes from n on; reads nothing more
  *   vec_shift_in(a, p)          lanes 1 .. lanes - 1 of a, then *p
  *   vec_load_quads(p, offsets)  of every fourth lane n: p[offsets[n] .. offsets[n] + 4), in lanes n .. n + 3
- *   vec_splat_halves(p, q)      *p in the lower half of the lanes, *q in the upper one
- *   vec_load_halves(p)          p[0 .. lanes / 2) in either half
- *   vec_halves(a, b, &upper)    the lower halves of a and b, and stores their upper ones (all three: not with one lane)
+ *   vec_even_odd(a, b, &odd)    of a and behind it b: returns the lanes at even places, and stores those at odd places
+ *   vec_splat_pair(p)           p[0] and p[1] by turns
+ *   vec_load_twice(p)           p[0 .. lanes / 2), each in two lanes side by side
+ *   vec_load_halves(p)          p[0 .. lanes / 2) in either half (these three: not with one lane)
  *   vec_transpose_quads(quads)  where quads[k] had, at every fourth lane n, what starts at offsets[n + k], it has in
  *                               every lane n what is at offsets[n] + k (both: not with one lane)
  *   vec_store_4(p, plane, a, n) p[plane * lane + k] = that lane of a[k], k from 0 to n - 1, 1 <= n <= 4; changes a

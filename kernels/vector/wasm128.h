@@ -110,14 +110,12 @@ VEC_INLINE vec vec_load_even_odd_part(const float *p, size_t n, vec *odd) {
     return vec_even_odd(vec_load_part(p, low), vec_load_part(p + low, 2 * n - low), odd);
 }
 
-VEC_INLINE vec vec_splat_halves(const float *p, const float *q) {
-    return wasm_i32x4_shuffle(vec_splat(p), vec_splat(q), 0, 1, 4, 5);
+VEC_INLINE vec vec_splat_pair(const float *p) { return wasm_v128_load64_splat(p); }
+VEC_INLINE vec vec_load_twice(const float *p) {
+    vec low = wasm_v128_load64_zero(p);
+    return wasm_i32x4_shuffle(low, low, 0, 0, 1, 1);
 }
 VEC_INLINE vec vec_load_halves(const float *p) { return wasm_v128_load64_splat(p); }
-VEC_INLINE vec vec_halves(vec a, vec b, vec *upper) {
-    *upper = wasm_i32x4_shuffle(a, b, 2, 3, 6, 7);
-    return wasm_i32x4_shuffle(a, b, 0, 1, 4, 5);
-}
 
 VEC_INLINE vec vec_low_by_turns(vec a, vec b) { return wasm_i32x4_shuffle(a, b, 0, 4, 1, 5); }
 VEC_INLINE vec vec_high_by_turns(vec a, vec b) { return wasm_i32x4_shuffle(a, b, 2, 6, 3, 7); }
