@@ -120,15 +120,13 @@ static void direct_run(const convpool_job *job) {
     size_t window = direct_window_rows(s),
            rows = (source_window_rows(s, source_in_place(s), window) + window - 1) / window;
     size_t row = job->first_row, end = row + job->row_count;
-    bool by_row = direct_is_by_row(s), in_pairs = direct_pairs_most(&a) > 0;
+    bool in_pairs = direct_pairs_most(&a) > 0, by_row = direct_is_by_row(s);
     for (size_t count; row < end; row += count) {
         count = size_min(rows, end - row);
         a.first_row = window * row;
         a.rows = source_rows(s, source_in_place(s), job->input, a.first_row,
                              size_min(window * count, s->conv_height - a.first_row), scratch_align(job->scratch));
-        (!by_row    ? direct_run_blocks
-         : in_pairs ? direct_run_pairs
-                    : direct_run_rows)(&a, row, row + count, job->output);
+        (in_pairs ? direct_run_pairs : by_row ? direct_run_rows : direct_run_blocks)(&a, row, row + count, job->output);
     }
 }
 

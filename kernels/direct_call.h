@@ -55,9 +55,7 @@ static inline double direct_error_bound(const convpool_shape *s, const void *pac
 static inline size_t direct_window_rows(const convpool_shape *s) { return s->pool ? 2 : 1; }
 
 /* Whether half a vector holds all output channels: two rows may then be computed in pairs. */
-static bool direct_is_narrow(const convpool_shape *s) {
-    return s->out_channels <= product_row_half && s->stride_height == 1 && s->stride_width == 1;
-}
+static bool direct_is_narrow(const convpool_shape *s) { return s->out_channels <= product_row_half; }
 
 static size_t direct_scratch_size(const convpool_shape *s) {
     size_t sums = direct_slots_of_block(s) * direct_blocks(s).most + (direct_is_narrow(s) ? direct_pairs : 0);

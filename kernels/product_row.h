@@ -14,18 +14,21 @@ enum {
     product_row_sums = VEC_REGISTERS < 32 ? 12 : 24,      /* vectors in registers, at most: of windows; */
     product_row_pixels = 12,                              /* of unpooled pixels, */
     product_row_least = 7,                                /* and of these so many at least */
-    product_row_half = vec_lanes < 8 ? 0 : vec_lanes / 2, /* output channels that half a vector holds */
+    product_row_half = vec_lanes < 8 ? 0 : vec_lanes / 2, /* output channels that half a vector holds; */
+    product_row_strides = VEC_REGISTERS < 32 ? 1 : 2,     /* in pairs and unpooled, strides up to this one */
 };
 
 /* What is computed; constants after inlining. */
 typedef struct product_row_kind {
     size_t taps; /* weights of a row of the filter; 0: any number */
     bool pool;
-    bool pairs; /* two rows in a vector, in its even and its odd lanes */
+    bool pairs;    /* two rows in a vector, in its even and its odd lanes */
+    size_t stride; /* 1 or, in pairs and unpooled, 2 */
 } product_row_kind;
 
 /* The convolution's outputs of one row or, pooled or in pairs, of two. Term v of the filter's row u in channel c is at
- * rows[i][(pixel + v) * step + u * row + c * channel], or in pairs in rows[0], and the second row's behind it. */
+ * rows[i][(pixel * stride + v) * step + u * row + c * channel], or in pairs in rows[0], and the second row's behind it.
+ */
 typedef struct product_row {
     const float *rows[2];
     size_t step, row, channel;
@@ -55,15 +58,16 @@ VEC_INLINE void product_row_step(product_row_kind of, size_t taps, size_t across
     for (size_t i = 0; i < product_row_down(of); i++) {
         const float *from = at[i];
         VEC_UNROLL
-        for (size_t j = 0; j < across + taps - 1; j++) {
+        for (size_t j = 0; j < (across - 1) * of.stride + taps; j++) {
             size_t next = j % 3 * p->step;
             vec input = of.pairs ? vec_splat_pair(from + next) : vec_splat(from + next);
             if (j % 3 == 2) from += 3 * p->step;
             VEC_UNROLL
             for (size_t v = 0; v < taps; v++) {
-                if (j < v || j - v >= across) continue;
-                sum[i][j - v] = vec_mul_add(input, of_lanes[v], sum[i][j - v]);
-                VEC_KEEP(sum[i][j - v]); /* else GCC loads inputs ahead, and spills sums */
+                size_t pixel = (j - v) / of.stride;
+                if (j < v || (j - v) % of.stride > 0 || pixel >= across) continue;
+                sum[i][pixel] = vec_mul_add(input, of_lanes[v], sum[i][pixel]);
+                VEC_KEEP(sum[i][pixel]); /* else GCC loads inputs ahead, and spills sums */
             }
         }
     }
@@ -89,7 +93,8 @@ VEC_INLINE const float *product_row_taps(product_row_kind of, size_t across, con
 /* The sums. */
 VEC_INLINE void product_row_sum(product_row_kind of, size_t across, const product_row *p, size_t first,
                                 vec sum[2][product_row_sums]) {
-    const float *at[2] = {p->rows[0] + first * p->step, p->rows[1] + first * p->step}, *lanes = p->lanes;
+    const size_t from = first * of.stride * p->step;
+    const float *at[2] = {p->rows[0] + from, p->rows[1] + from}, *lanes = p->lanes;
     VEC_UNROLL
     for (size_t i = 0; i < product_row_down(of); i++) {
         VEC_UNROLL
@@ -174,46 +179,59 @@ VEC_INLINE void product_row_all_pixels(product_row_kind of, size_t group, const 
         product_row_group(of, group, p, size_min(first, count - group));
 }
 
+/* How pixels lie in vectors, and in the row. */
+enum { product_row_whole, product_row_pairs, product_row_apart, product_row_ways };
+
+VEC_INLINE product_row_kind product_row_kind_of(size_t taps, int way, bool pool) {
+    return (product_row_kind){taps, pool, way != product_row_whole, way == product_row_apart ? 2 : 1};
+}
+
 /* Whether it is ever used: five weights take 32 registers beside the sums. */
 VEC_INLINE bool product_row_is_used(product_row_kind of) {
-    return (of.taps != 5 || VEC_REGISTERS >= 32) && (!of.pairs || product_row_half > 0);
+    if (of.pairs && product_row_half == 0) return false;
+    if (of.stride > 1) return of.stride <= product_row_strides && !of.pool && (of.taps == 0 || of.taps == 3);
+    return of.taps != 5 || VEC_REGISTERS >= 32;
 }
 
 typedef void product_row_function(const product_row *p, size_t count);
-#define PRODUCT_ROW_PIXELS(taps, pairs, group) \
-    static void product_row_##taps##_##pairs##_##group(const product_row *p, size_t count) { \
-        const product_row_kind of = {taps, false, pairs}; \
+#define PRODUCT_ROW_PIXELS(taps, way, group) \
+    static void product_row_##taps##_##way##_##group(const product_row *p, size_t count) { \
+        const product_row_kind of = product_row_kind_of(taps, product_row_##way, false); \
         if (product_row_is_used(of)) product_row_all_pixels(of, group, p, count); \
     }
-#define PRODUCT_ROW_POOLED(taps, pairs) \
-    static void product_row_##taps##_##pairs##_pooled(const product_row *p, size_t count) { \
-        const product_row_kind of = {taps, true, pairs}; \
+#define PRODUCT_ROW_POOLED(taps, way) \
+    static void product_row_##taps##_##way##_pooled(const product_row *p, size_t count) { \
+        const product_row_kind of = product_row_kind_of(taps, product_row_##way, true); \
         if (product_row_is_used(of)) product_row_all_windows(of, p, count); \
     }
-#define PRODUCT_ROW_ALL(X, taps, pairs) \
-    X(taps, pairs, 7) \
-    X(taps, pairs, 8) X(taps, pairs, 9) X(taps, pairs, 10) X(taps, pairs, 11) X(taps, pairs, 12)
+#define PRODUCT_ROW_ALL(X, taps, way) \
+    X(taps, way, 7) \
+    X(taps, way, 8) X(taps, way, 9) X(taps, way, 10) X(taps, way, 11) X(taps, way, 12)
+#define PRODUCT_ROW_WAY(taps, way) \
+    PRODUCT_ROW_POOLED(taps, way) \
+    PRODUCT_ROW_ALL(PRODUCT_ROW_PIXELS, taps, way)
 #define PRODUCT_ROW(taps) \
-    PRODUCT_ROW_POOLED(taps, 0) \
-    PRODUCT_ROW_POOLED(taps, 1) \
-    PRODUCT_ROW_ALL(PRODUCT_ROW_PIXELS, taps, 0) \
-    PRODUCT_ROW_ALL(PRODUCT_ROW_PIXELS, taps, 1)
+    PRODUCT_ROW_WAY(taps, whole) \
+    PRODUCT_ROW_WAY(taps, pairs) \
+    PRODUCT_ROW_WAY(taps, apart)
 PRODUCT_ROW(0)
 PRODUCT_ROW(2)
 PRODUCT_ROW(3)
 PRODUCT_ROW(5)
-#define PRODUCT_ROW_NAME(taps, pairs, group) product_row_##taps##_##pairs##_##group,
-#define PRODUCT_ROW_NAMES(taps, pairs) \
-    { product_row_##taps##_##pairs##_pooled, PRODUCT_ROW_ALL(PRODUCT_ROW_NAME, taps, pairs) }
-static product_row_function *const product_row_functions[2][4][7] = {
-    {PRODUCT_ROW_NAMES(0, 0), PRODUCT_ROW_NAMES(2, 0), PRODUCT_ROW_NAMES(3, 0), PRODUCT_ROW_NAMES(5, 0)},
-    {PRODUCT_ROW_NAMES(0, 1), PRODUCT_ROW_NAMES(2, 1), PRODUCT_ROW_NAMES(3, 1), PRODUCT_ROW_NAMES(5, 1)}};
+#define PRODUCT_ROW_NAME(taps, way, group) product_row_##taps##_##way##_##group,
+#define PRODUCT_ROW_NAMES(taps, way) \
+    { product_row_##taps##_##way##_pooled, PRODUCT_ROW_ALL(PRODUCT_ROW_NAME, taps, way) }
+#define PRODUCT_ROW_TABLE(way) \
+    { PRODUCT_ROW_NAMES(0, way), PRODUCT_ROW_NAMES(2, way), PRODUCT_ROW_NAMES(3, way), PRODUCT_ROW_NAMES(5, way) }
+static product_row_function *const product_row_functions[product_row_ways][4][7] = {
+    PRODUCT_ROW_TABLE(whole), PRODUCT_ROW_TABLE(pairs), PRODUCT_ROW_TABLE(apart)};
 
 /* `count` pixels, product_row_least at least, or windows. */
-static void product_row_run(const product_row *p, bool pool, bool pairs, size_t count) {
+static void product_row_run(const product_row *p, bool pool, int way, size_t count) {
     size_t taps = p->taps == 2 || p->taps == 3 ? p->taps - 1 : p->taps == 5 && VEC_REGISTERS >= 32 ? 3 : 0;
     size_t group = pool ? 0 : size_even(count, product_row_pixels) - product_row_least + 1;
-    product_row_functions[pairs][taps][group](p, count);
+    if (way == product_row_apart && taps != 2) taps = 0;
+    product_row_functions[way][taps][group](p, count);
 }
 
 #endif
