@@ -193,8 +193,9 @@ typedef struct convpool_layer convpool_layer;
          CONVPOOL_LESS(CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels), 8192))
 #define CONVPOOL_LAYER_SCRATCH_MAX_FILTER(in_channels, in_height, in_width, out_channels, filter_height, filter_width) \
     (CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height) + \
-     CONVPOOL_MORE(20480, CONVPOOL_IF_WIDE(filter_height, filter_width, 2, \
-                                           CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height))))
+     CONVPOOL_MORE( \
+         20480, CONVPOOL_IF_WIDE(filter_height, filter_width, 2, \
+                                 CONVPOOL_TILES_MAX(in_channels, in_height, in_width, out_channels, filter_height))))
 
 /* The same for 2x2 filters. */
 #define CONVPOOL_LAYER_MEMORY_MAX(in_channels, out_channels) \
@@ -207,11 +208,17 @@ typedef struct convpool_layer convpool_layer;
     CONVPOOL_LESS(4 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(in_height) * CONVPOOL_SIZE(in_width), \
                   CONVPOOL_MORE(196608, 16 * CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(filter_height) * \
                                             CONVPOOL_SIZE(in_width)))
-#define CONVPOOL_TILES_MAX(in_channels, in_height, in_width, filter_height) \
+#define CONVPOOL_TILES_MAX(in_channels, in_height, in_width, out_channels, filter_height) \
     (((filter_height) > 4 ? 32 : 8) * CONVPOOL_SIZE(in_channels) + \
-     CONVPOOL_MORE(180224 + ((filter_height) > 4 ? 4352 : 2304) * CONVPOOL_SIZE(in_channels) + \
+     CONVPOOL_MORE(180224 + CONVPOOL_INPUTS_MAX(in_channels, out_channels, filter_height) + \
                        2560 * CONVPOOL_LESS(CONVPOOL_SIZE(in_channels), 96), \
                    20480 + CONVPOOL_BAND_MAX(in_channels, in_height, in_width, filter_height)))
+#define CONVPOOL_INPUTS_MAX(in_channels, out_channels, filter_height) \
+    ((filter_height) > 4 ? 4352 * CONVPOOL_SIZE(in_channels) \
+                         : CONVPOOL_MORE(2304 * CONVPOOL_SIZE(in_channels), \
+                                         CONVPOOL_SIZE(in_channels) * CONVPOOL_SIZE(out_channels) > 16384 \
+                                             ? CONVPOOL_LESS(4352 * CONVPOOL_SIZE(in_channels), 1179648) \
+                                             : CONVPOOL_SIZE(0)))
 #define CONVPOOL_LESS(a, b) ((a) < CONVPOOL_SIZE(b) ? (a) : CONVPOOL_SIZE(b))
 #define CONVPOOL_MORE(a, b) (CONVPOOL_SIZE(a) < (b) ? (b) : CONVPOOL_SIZE(a))
 #define CONVPOOL_IF_WIDE(filter_height, filter_width, least, size) \

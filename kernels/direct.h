@@ -54,8 +54,12 @@ static void direct_make_block(const direct_call *a, size_t first, size_t pixels,
 
 /* The product for output channels from o on, but for where its sums go. */
 static product_at direct_product(const direct_call *a, size_t o) {
-    return (product_at){
-        .rows = a->rows, .terms = a->terms, .lanes = a->weights + o * a->shape->depth, .depth = a->shape->depth};
+    const convpool_shape *s = a->shape;
+    return (product_at){.rows = a->rows,
+                        .terms = a->terms,
+                        .lanes = a->weights + o * s->depth,
+                        .depth = s->depth,
+                        .far = s->depth * s->out_channels > CONVPOOL_NEAR_WEIGHTS / 2};
 }
 
 /* The maxima of windows, finished or to be finished, in the place of the sums, [slot][channel]. */

@@ -15,6 +15,7 @@ typedef struct product_at {
     float *sums;        /* [row][lane], */
     size_t sum_row;     /* floats from one row's to the next's */
     size_t depth;       /* at least 1 */
+    bool far;           /* what lanes have comes from memory */
     const float *bias;  /* [lane], to be added to each sum, or NULL; */
     const float *floor; /* and then no sum is to be less than this */
 } product_at;
@@ -38,10 +39,11 @@ VEC_INLINE void product_at_finish(size_t rows, size_t vecs, const product_at *p,
     }
 }
 
-/* Where one row alone reads weights, once, calls some of what it reads tune_ahead bytes later to the cache. */
-VEC_INLINE void product_at_prefetch(size_t rows, size_t vecs, const float *lanes) {
-    size_t step = tune_streamed;
-    if (step == 0 || rows > 1) return;
+/* Calls to the cache what lanes will have tune_ahead bytes later: all of it where they come from memory, and where one
+ * row alone reads them, once, some. */
+VEC_INLINE void product_at_prefetch(size_t rows, size_t vecs, bool far, const float *lanes) {
+    size_t line = CONVPOOL_ALIGNMENT / sizeof(float) / vec_lanes, step = rows > 1 ? (far ? line : 0) : tune_streamed;
+    if (step == 0) return;
     VEC_UNROLL
     for (size_t n = step; n <= vecs; n += step)
         VEC_PREFETCH(lanes + (n - step) * vec_lanes, tune_ahead);
@@ -52,10 +54,10 @@ VEC_INLINE void product_at_prefetch(size_t rows, size_t vecs, const float *lanes
 VEC_INLINE vec product_add(bool first, vec a, vec b, vec sum) { return first ? vec_mul(a, b) : vec_mul_add(a, b, sum); }
 
 /* Adds one term to each sum; the first one begins it. */
-VEC_INLINE void product_at_term(size_t rows, size_t vecs, bool first, const float *const row[product_at_rows],
+VEC_INLINE void product_at_term(size_t rows, size_t vecs, bool first, bool far, const float *const row[product_at_rows],
                                 size_t to, const float *lanes, vec sum[product_at_rows][product_at_vecs]) {
     vec of_lanes[product_at_vecs];
-    product_at_prefetch(rows, vecs, lanes);
+    product_at_prefetch(rows, vecs, far, lanes);
     VEC_UNROLL
     for (size_t n = 0; n < vecs; n++)
         of_lanes[n] = vec_load_aligned(lanes + n * vec_lanes);
@@ -77,10 +79,15 @@ VEC_INLINE void product_at_group(size_t rows, size_t vecs, const product_at *p, 
         row[i] = p->rows + at[i];
         VEC_FORGET(row[i]); /* else GCC adds up each address anew */
     }
-    product_at_term(rows, vecs, true, row, *term, lanes, sum);
-    for (size_t k = p->depth - 1; k > 0; k--) {
+    product_at_term(rows, vecs, true, false, row, *term, lanes, sum);
+    size_t k = p->depth - 1;
+    for (bool far = tune_ahead > 0 && rows > 1 && p->far; far && k > 0; k--) {
         lanes += vecs * vec_lanes;
-        product_at_term(rows, vecs, false, row, *++term, lanes, sum);
+        product_at_term(rows, vecs, false, true, row, *++term, lanes, sum);
+    }
+    for (; k > 0; k--) {
+        lanes += vecs * vec_lanes;
+        product_at_term(rows, vecs, false, false, row, *++term, lanes, sum);
     }
     if (p->bias != NULL) product_at_finish(rows, vecs, p, sum);
     size_t sum_row = p->sum_row; /* which would be loaded again after each store */

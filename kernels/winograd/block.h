@@ -71,7 +71,7 @@ static void winograd_pixel_products(const winograd_call *a, const winograd_block
     size_t block = plan->terms * channels * product_lanes; /* weights of a block, */
     size_t before = 0;                                     /* and those of a lane at the positions before */
     const float *weights = a->weights + plan->terms * channels * first * vec_lanes;
-    product_at p = {.rows = a->v, .terms = a->terms, .sum_row = plan->m_row};
+    product_at p = {.rows = a->v, .terms = a->terms, .sum_row = plan->m_row, .far = plan->far};
     float *sums = a->m;
     for (size_t row = 0; row < plan->side; row++)
         for (size_t column = 0; column < plan->side; column++, p.rows += plan->v_position, sums += product_lanes) {

@@ -16,8 +16,9 @@ enum {
     winograd_pad = 16,         /* floats behind a position or a row, which are not all to meet in one set of a cache */
     winograd_padded = 64,      /* floats of a row from which on it is long enough for that */
     /* Lanes being output channels: */
-    winograd_kept = 256 * 1024, /* bytes of products that are kept at a time, where transformed inputs are many */
-    winograd_many = 192 * 1024, /* bytes of these */
+    winograd_kept = 256 * 1024,    /* bytes of products that are kept at a time, where transformed inputs are many */
+    winograd_many = 192 * 1024,    /* bytes of these */
+    winograd_inputs = 1152 * 1024, /* bytes of them, at most, where weights come from memory */
     /* Lanes being tiles: */
     winograd_weights = 12 * 1024, /* bytes of a position's weights that are used together */
     winograd_long = 48,           /* input channels from which on blocks have half as many tiles */
@@ -118,6 +119,10 @@ static bool winograd_is_by_pixel(const convpool_shape *s, const winograd_plan *p
     return arrange_by_pixel(s, tune_winograd32, tiles, units, vec_lanes);
 }
 
+static size_t winograd_weight_count(const convpool_shape *s, const winograd_plan *p) {
+    return p->terms * s->channels * s->out_channels;
+}
+
 /* Tiles of a block, at most. */
 static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan *p) {
     size_t units = p->unit_rows * p->unit_columns;
@@ -131,8 +136,13 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
             s->channels < winograd_long ? winograd_slots : size_round_up(winograd_slots / 2, p->set * vec_lanes);
         return size_min(most, size_round_up(units, vec_lanes) * p->tiles);
     }
-    size_t most = p->parts > 1 ? winograd_slots_parts : tune_slots;
-    return size_min(most, size_round_up(units * p->tiles, vec_lanes > 4 ? vec_lanes : 4));
+    size_t most = p->parts > 1 ? winograd_slots_parts : tune_slots, group = vec_lanes > 4 ? vec_lanes : 4;
+    if (p->parts == 1 &&
+        winograd_weight_count(s, p) > CONVPOOL_NEAR_WEIGHTS) { /* which are read again for each block */
+        size_t fit = winograd_inputs / sizeof(float) / p->positions / (s->channels + winograd_pad);
+        most = size_max(most, size_min(fit / group * group, winograd_slots));
+    }
+    return size_min(most, size_round_up(units * p->tiles, group));
 }
 
 /* Output channels that are computed together where lanes are tiles: as a rule whole groups of rows. */
@@ -188,7 +198,6 @@ static void winograd_plan_products(const convpool_shape *s, winograd_plan *p) {
     p->rows = winograd_rows(s, p);
     p->set = size_min(p->set, p->slots / vec_lanes);
     p->m_vecs = p->rows * p->m_row;
-    p->far = p->terms * s->channels * s->out_channels > CONVPOOL_NEAR_WEIGHTS;
     p->vecs = (s->out_channels + vec_lanes - 1) / vec_lanes;
     size_t kept = winograd_kept / sizeof(float) / (p->slots * p->m_row);
     bool many = p->v_block * sizeof(float) > winograd_many;
@@ -215,6 +224,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
     p.fused = p.by_pixel && s->pool && of.side == 3 && s->channels <= tune_fuse;
     p.set = p.tiles == 1 ? tune_tile_vecs : winograd_set;
+    p.far = winograd_weight_count(s, &p) > CONVPOOL_NEAR_WEIGHTS / 2;
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && winograd_is_gathered(s, &p);
