@@ -36,14 +36,15 @@ def to_tflite(network):
     layers = tf.keras.layers
     shape = network._shape
     x = inputs = layers.Input(network.input_shape, batch_size=1)
-    if network._outside[1] == "CHW" and len(network.input_shape) == 3 and shape[0] > 1:
-        x = layers.Permute((2, 3, 1))(x)
+    if network._outside[1] == "CHW" and shape[0] > 1:
+        x = layers.Permute((2, 3, 1))(layers.Reshape(shape)(x))
     x = layers.Reshape((*shape[1:], shape[0]))(x)
 
     def activate(stage, x):
         if stage.activation == "prelu":
-            alpha = stage.slopes.reshape(1, 1, -1)
-            return layers.PReLU(shared_axes=[1, 2], alpha_initializer=tf.keras.initializers.Constant(alpha))(x)
+            alpha = stage.slopes.reshape(1, 1, -1) if stage.slopes.ndim == 1 else stage.slopes
+            shared = [1, 2] if stage.slopes.ndim == 1 else None
+            return layers.PReLU(shared_axes=shared, alpha_initializer=tf.keras.initializers.Constant(alpha))(x)
         if stage.activation == "leaky_relu":
             return layers.LeakyReLU(stage.parameter)(x)
         if stage.activation == "elu":
@@ -84,6 +85,8 @@ def to_tflite(network):
         elif stage.kind in ("global_max", "global_average"):
             kind = layers.GlobalMaxPool2D if stage.kind == "global_max" else layers.GlobalAveragePooling2D
             x = layers.Reshape((1, 1, -1))(kind()(x))
+        elif stage.kind == "scale" and stage.by_number:
+            x = layers.Lambda(lambda t, s=stage: t * s.weights + (0.0 if s.bias is None else s.bias))(x)
         elif stage.kind == "scale":
             bias = np.zeros_like(stage.weights) if stage.bias is None else stage.bias
             normalization = layers.BatchNormalization(epsilon=0.0)

@@ -6,6 +6,11 @@ from onnx import helper, numpy_helper
 NAMES = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "leaky_relu": "LeakyRelu", "elu": "Elu", "prelu": "PRelu"}
 
 
+def planes(values):
+    """Numbers of each channel, or of each number of an image [height][width][channels], as ONNX has its images."""
+    return values.reshape(-1, 1, 1) if values.ndim == 1 else values.transpose(2, 0, 1)
+
+
 class Exporter:
     """A network's stages as ONNX, in [channels][height][width] between a Transpose at either end where images are not."""
 
@@ -34,10 +39,12 @@ class Exporter:
         return "n%d" % self.count
 
     def begin(self, network):
-        if len(network.input_shape) == 3 and network._outside[1] == "HWC":
-            if self.shape[0] > 1:
-                return self.node("Transpose", "input", perm=[0, 3, 1, 2])
-        return self.node("Reshape", "input", self.constant(np.array([1, *self.shape])))
+        channels, height, width = self.shape
+        if network._outside[1] == "CHW" or channels == 1:
+            return self.node("Reshape", "input", self.constant(np.array([1, channels, height, width])))
+        image = (height, width, channels)  # of a sequence [length][channels], too
+        last = "input" if network.input_shape == image else self.node("Reshape", "input", self.constant(np.array([1, *image])))
+        return self.node("Transpose", last, perm=[0, 3, 1, 2])
 
     def end(self, network, last):
         if network._result[1] == "HWC" and self.shape[0] > 1 and self.shape[1:] != (1, 1):
@@ -48,7 +55,7 @@ class Exporter:
         if stage.activation == "relu6":
             return self.node("Clip", last, self.constant(np.float32(0)), self.constant(np.float32(6)))
         if stage.activation == "prelu":
-            return self.node("PRelu", last, self.constant(stage.slopes.reshape(-1, 1, 1)))
+            return self.node("PRelu", last, self.constant(planes(stage.slopes)))
         attributes = {"alpha": stage.parameter} if stage.activation in ("leaky_relu", "elu") else {}
         return last if stage.activation == "none" else self.node(NAMES[stage.activation], last, **attributes)
 
@@ -74,8 +81,8 @@ class Exporter:
         if stage.kind in ("global_max", "global_average"):
             return self.node("GlobalMaxPool" if stage.kind == "global_max" else "GlobalAveragePool", last)
         if stage.kind == "scale":
-            last = self.node("Mul", last, self.constant(stage.weights.reshape(-1, 1, 1)))
-            return last if stage.bias is None else self.node("Add", last, self.constant(stage.bias.reshape(-1, 1, 1)))
+            last = self.node("Mul", last, self.constant(planes(stage.weights)))
+            return last if stage.bias is None else self.node("Add", last, self.constant(planes(stage.bias)))
         if stage.kind == "activation":
             return self.activation(stage, last)
         return self.node("Softmax" if stage.kind == "softmax" else "LogSoftmax", last, axis=1)

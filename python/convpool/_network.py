@@ -30,8 +30,8 @@ class Network:
     Parameters
     ----------
     parts : sequence of stages
-        `Layer`, `Dense`, `MaxPool`, `AveragePool`, `GlobalMax`, `GlobalAverage`, `Scale`, `Activation`, `Softmax`,
-        `LogSoftmax`.
+        `Layer`, `Depthwise`, `Dense`, `MaxPool`, `AveragePool`, `GlobalMax`, `GlobalAverage`, `Scale`, `Activation`,
+        `Softmax`, `LogSoftmax`.
     in_shape : tuple of int, optional
         The shape of the image that comes in, in its layout. By default the first layer's.
     layout : {'CHW', 'HWC'}
