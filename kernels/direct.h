@@ -59,7 +59,7 @@ static product_at direct_product(const direct_call *a, size_t o) {
                         .terms = a->terms,
                         .lanes = a->weights + o * s->depth,
                         .depth = s->depth,
-                        .far = s->depth * s->out_channels > CONVPOOL_NEAR_WEIGHTS / 2};
+                        .far = product_at_is_far(s->depth * s->out_channels)};
 }
 
 /* The maxima of windows, finished or to be finished, in the place of the sums, [slot][channel]. */

@@ -26,6 +26,9 @@ enum {
     product_at_vecs = tune_sums < 12 ? (int)tune_sums : 12, /* with vectors of lanes at most */
 };
 
+/* Whether so many weights are called to the cache ahead: what is multiplied by them takes the other half of it. */
+VEC_INLINE bool product_at_is_far(size_t weights) { return weights > CONVPOOL_NEAR_WEIGHTS / 2; }
+
 /* Adds the bias to sums, and lets none be less than the floor. */
 VEC_INLINE void product_at_finish(size_t rows, size_t vecs, const product_at *p,
                                   vec sum[product_at_rows][product_at_vecs]) {

@@ -186,7 +186,7 @@ VEC_INLINE product_row_kind product_row_kind_of(size_t taps, int way, bool pool)
     return (product_row_kind){taps, pool, way != product_row_whole, way == product_row_apart ? 2 : 1};
 }
 
-/* Whether it is ever used: five weights take 32 registers beside the sums. */
+/* Whether it is ever used: five weights take 32 registers beside the sums; stride 2 has three, or any number. */
 VEC_INLINE bool product_row_is_used(product_row_kind of) {
     if (of.pairs && product_row_half == 0) return false;
     if (of.stride > 1) return of.stride <= product_row_strides && !of.pool && (of.taps == 0 || of.taps == 3);

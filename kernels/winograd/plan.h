@@ -137,8 +137,8 @@ static size_t winograd_block_slots(const convpool_shape *s, const winograd_plan 
         return size_min(most, size_round_up(units, vec_lanes) * p->tiles);
     }
     size_t most = p->parts > 1 ? winograd_slots_parts : tune_slots, group = vec_lanes > 4 ? vec_lanes : 4;
-    if (p->parts == 1 &&
-        winograd_weight_count(s, p) > CONVPOOL_NEAR_WEIGHTS) { /* which are read again for each block */
+    /* Weights are read again for each block. */
+    if (p->parts == 1 && winograd_weight_count(s, p) > CONVPOOL_NEAR_WEIGHTS) {
         size_t fit = winograd_inputs / sizeof(float) / p->positions / (s->channels + winograd_pad);
         most = size_max(most, size_min(fit / group * group, winograd_slots));
     }
@@ -224,7 +224,7 @@ static winograd_plan winograd_make_plan(const convpool_shape *s, winograd_scheme
     p.band = p.from_pixels ? (source_window_rows(s, p.in_place, step) + step - 1) / step : SIZE_MAX;
     p.fused = p.by_pixel && s->pool && of.side == 3 && s->channels <= tune_fuse;
     p.set = p.tiles == 1 ? tune_tile_vecs : winograd_set;
-    p.far = winograd_weight_count(s, &p) > CONVPOOL_NEAR_WEIGHTS / 2;
+    p.far = product_at_is_far(winograd_weight_count(s, &p));
     p.slots = winograd_block_slots(s, &p);
     p.units = p.slots / p.tiles;
     p.gathered = p.by_pixel && winograd_is_gathered(s, &p);
